@@ -1,0 +1,1 @@
+"""The HTTP face: point queries, predictions, health, metrics and the live page."""

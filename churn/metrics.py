@@ -1,0 +1,68 @@
+"""Every metric of every process, declared once; dashboards, rules and documentation are held equal to this table."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+FRESHNESS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+DURATION_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+BATCH_EVENTS = (1.0, 10.0, 100.0, 500.0, 1000.0, 2000.0, 5000.0, 10000.0, 50000.0)
+PROBABILITY = tuple(step / 20 for step in range(1, 20))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric; counters are exported with the suffix `_total`."""
+
+    name: str
+    kind: Kind
+    help: str
+    processes: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+WORKERS = ("features", "scorer", "archive", "learner")
+
+METRICS = (
+    Metric("churn_ready", "gauge", "1 when the process can do its work", (*WORKERS, "api")),
+    Metric("churn_consumer_lag_records", "gauge", "Records behind the end of the topic", ("features", "scorer", "archive"), ("partition",)),
+    Metric("churn_events", "counter", "Accepted events", ("features",)),
+    Metric("churn_duplicate_events", "counter", "Events refused because their event_id was seen before", ("features",)),
+    Metric("churn_late_events", "counter", "Events of a day before the partition's today", ("features",)),
+    Metric("churn_expired_events", "counter", "Events older than every tile, counted into lifetime totals only", ("features",)),
+    Metric("churn_dead_letters", "counter", "Records that are not events", ("features",), ("reason",)),
+    Metric("churn_batch_events", "histogram", "Records per delivered batch", ("features",), buckets=BATCH_EVENTS),
+    Metric("churn_users", "gauge", "Users in the state", ("features",), ("partition",)),
+    Metric("churn_watermark_seconds", "gauge", "Event time of the partition's clock, seconds since 1970", ("features",), ("partition",)),
+    Metric("churn_feature_rows", "counter", "Vectors emitted", ("features",), ("kind",)),
+    Metric("churn_day_rolls", "counter", "Midnights that partitions stepped over", ("features",)),
+    Metric("churn_online_rows", "counter", "Rows written to the online store", ("features", "scorer")),
+    Metric("churn_online_write_seconds", "histogram", "Time of one write to the online store", ("features", "scorer"), buckets=DURATION_SECONDS),
+    Metric("churn_checkpoint_seconds", "histogram", "Time of one checkpoint of one partition", ("features",), buckets=DURATION_SECONDS),
+    Metric("churn_restore_seconds", "gauge", "Time of the last restore of a partition's state", ("features",), ("partition",)),
+    Metric("churn_freshness_seconds", "histogram", "Arrival of an event to its effect: readable features, or a score", ("features", "scorer"), ("hop",), FRESHNESS_SECONDS),
+    Metric("churn_scores", "counter", "Scores emitted", ("scorer",), ("band",)),
+    Metric("churn_score_probability", "histogram", "Distribution of emitted probabilities", ("scorer",), buckets=PROBABILITY),
+    Metric("churn_unscored_rows", "counter", "Vectors that arrived before any model served", ("scorer",)),
+    Metric("churn_champion_info", "gauge", "1 for the serving model version", ("scorer", "api"), ("version",)),
+    Metric("churn_champion_promoted_seconds", "gauge", "When the serving model was promoted, seconds since 1970", ("scorer", "api")),
+    Metric("churn_refused_models", "counter", "Model bundles that did not pass verification", ("scorer", "api")),
+    Metric("churn_archived_events", "counter", "Events written to the archive", ("archive",)),
+    Metric("churn_archive_segments", "counter", "Segments completed in the archive", ("archive",)),
+    Metric("churn_labels", "counter", "Matured labels learned from", ("learner",), ("churned",)),
+    Metric("churn_online_log_loss", "gauge", "Progressive log loss on matured labels", ("learner",), ("model",)),
+    Metric("churn_online_auc", "gauge", "Progressive AUC on matured labels", ("learner",), ("model",)),
+    Metric("churn_http_requests", "counter", "HTTP requests answered", ("api",), ("route", "status")),
+    Metric("churn_http_request_seconds", "histogram", "Time to answer an HTTP request", ("api",), ("route",), DURATION_SECONDS),
+)  # fmt: skip
+
+
+def of_process(process: str) -> dict[str, Metric]:
+    """Return the metrics that a process exports, by name.
+
+    >>> "churn_scores" in of_process("scorer")
+    True
+    """
+    return {metric.name: metric for metric in METRICS if process in metric.processes}

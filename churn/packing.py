@@ -1,0 +1,95 @@
+"""The durable form of a user's state: one compact value per user, written when the user changed.
+
+A value is a fixed head (offset, day, totals, lasts, firsts, registers) and the tiles that are not zero, 6 bytes each.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from churn.declaration import TILE_DAYS
+from churn.errors import DefectError
+from churn.layout import Layout
+from churn.slab import RING_MASK, Slab, Slots
+
+META_KEY = b""
+"""Key of a partition's own record; user ids are never empty."""
+
+TILE = np.dtype([("cell", "<u2"), ("units", "<i4")])
+
+
+class PartitionMeta(msgspec.Struct, frozen=True):
+    """What a partition's owner must know beside its users; written in one transaction with them.
+
+    Attributes:
+        next_offset: the state holds exactly the events below this offset.
+        watermark_us: largest plausible event time, or where the wall clock moved it.
+        watermark_arrived_us: arrival of the record that set the watermark.
+        epoch: number of owners that the partition has had.
+        unemitted: whether users changed whose vectors were held back (while the past was replayed).
+    """
+
+    feature_set_version: str
+    partitions: int
+    next_offset: int
+    watermark_us: int
+    watermark_arrived_us: int
+    epoch: int
+    unemitted: bool = False
+
+
+encode_meta = msgspec.json.Encoder().encode
+decode_meta = msgspec.json.Decoder(PartitionMeta).decode
+
+
+def head_type(layout: Layout) -> np.dtype[np.void]:
+    """Return the fixed part of a user's value."""
+    counters, registers = len(layout.counters), len(layout.registers)
+    fields = [("offset", "<i8"), ("day", "<i4"), ("totals", "<i8", (counters,)), ("lasts", "<i4", (counters,))]
+    return np.dtype([*fields, ("firsts", "<i4", (counters,)), ("registers", "<i8", (registers,))])
+
+
+def pack(slab: Slab, slots: Slots) -> list[bytes]:
+    """Return the durable value of each user, in the order of `slots`."""
+    head = np.zeros(len(slots), head_type(slab.layout))
+    head["offset"], head["day"] = slab.offsets[slots], slab.day
+    head["totals"], head["lasts"] = slab.totals[slots], slab.lasts[slots]
+    head["firsts"], head["registers"] = slab.firsts[slots], slab.registers[slots]
+    user, ring, counter = np.nonzero(slab.tiles[slots])
+    cells = np.zeros(len(user), TILE)
+    cells["cell"] = ((slab.day - ring) & RING_MASK) * len(slab.layout.counters) + counter
+    cells["units"] = slab.tiles[slots[user], ring, counter]
+    ends = np.cumsum(np.bincount(user, minlength=len(slots))) * TILE.itemsize
+    return _cut(head.tobytes(), head.dtype.itemsize, cells.tobytes(), ends.tolist())
+
+
+def _cut(heads: bytes, size: int, cells: bytes, ends: list[int]) -> list[bytes]:
+    values, start = [], 0
+    for number, end in enumerate(ends):
+        values.append(heads[number * size : (number + 1) * size] + cells[start:end])
+        start = end
+    return values
+
+
+def unpack(slab: Slab, users: Sequence[str], values: Sequence[bytes]) -> None:
+    """Put users with these durable values into the slab; the slab's day must not be before any of theirs.
+
+    Raises:
+        DefectError: a value does not fit the layout.
+    """
+    kind = head_type(slab.layout)
+    if any(len(v) < kind.itemsize or (len(v) - kind.itemsize) % TILE.itemsize for v in values):
+        raise DefectError("a stored user state does not fit the declaration; rebuild the state")
+    slots = slab.slots_for(users)
+    head = np.frombuffer(b"".join([v[: kind.itemsize] for v in values]), kind)
+    slab.offsets[slots], slab.totals[slots], slab.lasts[slots] = head["offset"], head["totals"], head["lasts"]
+    slab.firsts[slots], slab.registers[slots] = head["firsts"], head["registers"]
+    slab.tiles[slots] = 0
+    counts = [(len(v) - kind.itemsize) // TILE.itemsize for v in values]
+    cells = np.frombuffer(b"".join([v[kind.itemsize :] for v in values]), TILE)
+    row = np.repeat(np.arange(len(users)), counts)
+    age, counter = np.divmod(cells["cell"].astype(np.int64), len(slab.layout.counters))
+    day = head["day"][row] - age
+    kept = day > slab.day - TILE_DAYS
+    slab.tiles[slots[row[kept]], day[kept] & RING_MASK, counter[kept]] = cells["units"][kept]

@@ -1,0 +1,233 @@
+"""One partition of the stream as a pure state machine: events and time in, vectors and labels out.
+
+The clock of a partition is its watermark. Records of one batch that cross midnight are applied day by day, so that the
+vectors emitted at a midnight cover exactly the events before it, whatever the sizes of the batches.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from churn.admission import Admitted
+from churn.blocks import Kind
+from churn.declaration import ACTIVITY_COUNTER
+from churn.duplicates import DuplicateFilter
+from churn.features import FeaturePlan
+from churn.layout import DAY_US, NEVER, Floats, Int64s, Layout
+from churn.packing import unpack
+from churn.slab import RING_MASK, Slab, Slots
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """Vectors of some users at one time; `arrived_us` is the arrival of the oldest event that is new in them."""
+
+    kind: Kind
+    as_of_us: int
+    source_offset: int
+    arrived_us: int
+    slots: Slots
+    matrix: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Which users were silent over the horizon that ended at `known_at_us`."""
+
+    as_of_us: int
+    known_at_us: int
+    slots: Slots
+    churned: npt.NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened to events since the last look."""
+
+    accepted: int = 0
+    duplicate: int = 0
+    late: int = 0
+    expired: int = 0
+    rolls: int = 0
+
+
+@dataclass(slots=True)
+class Clock:
+    """The watermark and the arrival of the record that set it."""
+
+    watermark_us: int = 0
+    arrived_us: int = 0
+
+    def at(self, wall_us: int) -> int:
+        """Return the partition's time: the watermark, moved on at the pace of the wall clock since it was set.
+
+        In live traffic this is the wall clock less the usual delay; in a replay of the past it stays in the past.
+        """
+        return self.watermark_us + max(0, wall_us - self.arrived_us)
+
+
+@dataclass
+class Partition:
+    """State of one partition: users, their last emitted vectors, and what changed since the last checkpoint."""
+
+    layout: Layout
+    number: int
+    next_offset: int = 0
+    clock: Clock = field(default_factory=Clock)
+    tally: Tally = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        self.slab = Slab(self.layout, 0)
+        self.plan = FeaturePlan(self.layout)
+        self.duplicates = DuplicateFilter()
+        self._activity = self.layout.counter(ACTIVITY_COUNTER)
+        self._horizon = self.layout.declaration.label.horizon_days
+        self._emitted: Floats = np.zeros((0, len(self.plan.names)), np.float32)
+        self._emitted_as_of_us: Int64s = np.zeros(0, np.int64)
+        self._touched = np.zeros(0, np.bool_)
+        self._unsaved = np.zeros(0, np.bool_)
+        self._oldest_arrival_us = 0
+
+    @property
+    def users(self) -> int:
+        """Return the number of users known."""
+        return len(self.slab)
+
+    def restore(self, clock: Clock, next_offset: int, users: Sequence[str], values: Sequence[bytes]) -> None:
+        """Continue from a checkpoint: what was emitted last follows from the state itself."""
+        self.clock, self.next_offset = clock, next_offset
+        self.slab.day = clock.watermark_us // DAY_US
+        if users:
+            unpack(self.slab, users, values)
+            self.refresh()
+
+    def emitted(self, slots: Slots) -> tuple[Floats, Int64s]:
+        """Return the last emitted vectors of these users, and as of when."""
+        return self._emitted[slots], self._emitted_as_of_us[slots]
+
+    def ingest(self, batch: Admitted, next_offset: int) -> Iterator[Emission | Labels]:
+        """Apply admitted events; yields what each midnight that they cross brings.
+
+        Exhaust the iterator: events after a midnight are applied after its emissions were taken.
+        """
+        fresh = self.duplicates.fresh(batch)
+        if not fresh.all():
+            self.tally.duplicate += int((~fresh).sum())
+            batch = batch.take(fresh)
+        watermark = np.maximum.accumulate(np.concatenate([[self.clock.watermark_us], batch.occurred_us]))[1:]
+        turns = np.flatnonzero(np.diff(watermark // DAY_US, prepend=self.slab.day)).tolist()
+        start = 0
+        for stop in [*turns, len(batch)]:
+            if stop > start:
+                self._apply(batch.between(start, stop), int(watermark[stop - 1]))
+            if stop < len(batch):
+                yield from self._roll(int(watermark[stop]) // DAY_US, int(batch.offsets[stop]))
+            start = stop
+        self.next_offset = next_offset
+
+    def _apply(self, batch: Admitted, watermark_us: int) -> None:
+        applied = self.slab.apply(batch)
+        self._reserve()
+        self._touched[applied.slots] = True
+        self._unsaved[applied.slots] = True
+        arrived = int(batch.arrived_us[0])
+        self._oldest_arrival_us = self._oldest_arrival_us or arrived
+        if watermark_us > self.clock.watermark_us:
+            self.clock = Clock(watermark_us, int(batch.arrived_us[-1]))
+        self.tally.accepted += len(batch)
+        self.tally.late += applied.late
+        self.tally.expired += applied.expired
+
+    def _reserve(self) -> None:
+        users, capacity = self.users, len(self._touched)
+        if users <= capacity:
+            return
+        more = max(users, capacity + capacity // 2) - capacity
+        self._touched = np.concatenate([self._touched, np.zeros(more, np.bool_)])
+        self._unsaved = np.concatenate([self._unsaved, np.zeros(more, np.bool_)])
+        self._emitted = np.concatenate([self._emitted, np.zeros((more, len(self.plan.names)), np.float32)])
+        self._emitted_as_of_us = np.concatenate([self._emitted_as_of_us, np.zeros(more, np.int64)])
+
+    def advance(self, wall_us: int) -> Iterator[Emission | Labels]:
+        """Let time pass without events; yields what a midnight brings."""
+        day = self.clock.at(wall_us) // DAY_US
+        if self.clock.watermark_us and day > self.slab.day:
+            # The pair moves together: the watermark stands at midnight when the wall clock stands there.
+            ahead = day * DAY_US - self.clock.watermark_us
+            self.clock = Clock(day * DAY_US, self.clock.arrived_us + ahead)
+            yield from self._roll(day, self.next_offset)
+
+    def _roll(self, day: int, offset: int) -> Iterator[Emission | Labels]:
+        """Step over each midnight up to `day`; a first event only sets the day."""
+        if not self.users:
+            self.slab.advance(day)
+            return
+        # Past 2 * 31 days without an event nothing but capped ages changes: the last midnights are enough.
+        for today in range(max(self.slab.day + 1, day - 62), day + 1):
+            self.slab.advance(today)
+            self.tally.rolls += 1
+            yield self._mature(today)
+            changed = self._changed(today, offset)
+            if len(changed.slots):
+                yield changed
+
+    def _changed(self, today: int, offset: int) -> Emission:
+        everyone = slice(0, self.users)
+        matrix = self.plan.compute(self.slab.facts(everyone))
+        # Bits, not values: NaN equals NaN.
+        differs = (matrix.view(np.int32) != self._emitted[everyone].view(np.int32)).any(axis=1)
+        slots = np.flatnonzero(differs | self._touched[everyone])
+        arrived, self._oldest_arrival_us = self._oldest_arrival_us, 0
+        self._emitted[everyone] = matrix
+        self._emitted_as_of_us[slots] = today * DAY_US
+        self._touched[everyone] = False
+        return Emission("roll", today * DAY_US, offset, arrived, slots, matrix[slots])
+
+    def _mature(self, today: int) -> Labels:
+        """Label users as of `horizon` days ago: silent on all full days since."""
+        last = self.slab.lasts[: self.users, self._activity]
+        first = self.slab.firsts[: self.users, self._activity]
+        as_of = today - self._horizon
+        known = np.flatnonzero((last != NEVER) & (first < as_of) & (last >= as_of - self._horizon))
+        ages = [(today - age) & RING_MASK for age in range(1, self._horizon + 1)]
+        active = (self.slab.tiles[known][:, ages, self._activity] > 0).any(axis=1)
+        return Labels(as_of * DAY_US, today * DAY_US, known, np.logical_not(active))
+
+    def updates(self) -> Emission | None:
+        """Return the vectors of users whose events were not emitted yet."""
+        slots = np.flatnonzero(self._touched[: self.users])
+        if not len(slots):
+            return None
+        return self._emit("update", slots)
+
+    def refresh(self) -> Emission | None:
+        """Return the vectors of all users, for a reader that must start anew."""
+        if not self.users:
+            return None
+        return self._emit("refresh", np.arange(self.users, dtype=np.intp))
+
+    def _emit(self, kind: Kind, slots: Slots) -> Emission:
+        self._reserve()
+        matrix = self.plan.compute(self.slab.facts(slots))
+        self._emitted[slots] = matrix
+        self._emitted_as_of_us[slots] = self.clock.watermark_us
+        self._touched[slots] = False
+        arrived, self._oldest_arrival_us = self._oldest_arrival_us, 0
+        return Emission(kind, self.clock.watermark_us, self.next_offset, arrived, slots, matrix)
+
+    def take_unsaved(self) -> Slots:
+        """Return the users changed since the last call, for a checkpoint."""
+        slots = np.flatnonzero(self._unsaved[: self.users])
+        self._unsaved[: self.users] = False
+        return slots
+
+    def mark_unsaved(self, slots: Slots) -> None:
+        """Give back users whose checkpoint failed."""
+        self._unsaved[slots] = True
+
+    def names(self, slots: Slots) -> list[str]:
+        """Return the user ids of these slots."""
+        names = self.slab.names
+        return [names[slot] for slot in slots.tolist()]

@@ -1,0 +1,86 @@
+"""What the system says about one user: a probability, its band, its reasons, and which model said so."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+Band = Literal["low", "medium", "high"]
+BANDS: tuple[Band, ...] = ("low", "medium", "high")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """One feature's share of a score: `contribution` is in log-odds against the average user."""
+
+    feature: str
+    value: float | None
+    contribution: float
+    text: str
+
+
+class Score(msgspec.Struct, frozen=True):
+    """A user's probability to be gone in the next 30 days, as of a time.
+
+    Readers that want one score per user and as_of keep, for each (user_id, as_of), the one with the highest
+    (model_version, source_offset): repeats after a restart are equal or older.
+    """
+
+    user_id: str
+    probability: float
+    band: Band
+    reasons: list[Reason]
+    model: str
+    model_version: str
+    feature_set_version: str
+    as_of: datetime
+    emitted_at: datetime
+    source_partition: int
+    source_offset: int
+    arrived_at: datetime | None = None
+    """Arrival of the oldest event that this score is the first to include; None when time alone changed it."""
+
+
+class Champion(msgspec.Struct, frozen=True):
+    """Which version of a model serves: the value on the models topic.
+
+    `bundle` is the folder of the version below the models folder, `sha256` the hash of its `model.json`.
+    """
+
+    model: str
+    version: str
+    bundle: str
+    sha256: str
+    feature_set_version: str
+    promoted_at: datetime
+    reason: str
+
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Score).decode
+decode_champion = msgspec.json.Decoder(Champion).decode
+
+
+def band_codes(probabilities: npt.NDArray[np.floating], medium: float, high: float) -> npt.NDArray[np.int8]:
+    """Return 0 (low), 1 (medium) or 2 (high) for each probability.
+
+    >>> band_codes(np.array([0.1, 0.2, 0.7]), 0.2, 0.5).tolist()
+    [0, 1, 2]
+    """
+    return ((probabilities >= medium).astype(np.int8) + (probabilities >= high)).astype(np.int8)
+
+
+def from_us(microseconds: int) -> datetime:
+    """Return a UTC time from microseconds since 1970.
+
+    >>> from_us(86_400_000_000).isoformat()
+    '1970-01-02T00:00:00+00:00'
+    """
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def to_us(time: datetime) -> int:
+    """Return microseconds since 1970 of an aware time."""
+    return (time - EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,80 @@
+"""Every setting of every process, declared once; `compose` reads them from CHURN_* variables."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+
+class Settings(BaseModel):
+    """What a process may be told. Frozen; secrets are typed as such and never printed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kafka_bootstrap_servers: str = Field(
+        default="127.0.0.1:9092", description="Kafka brokers, host:port, comma separated"
+    )
+    kafka_security_protocol: str = Field(default="PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
+    kafka_sasl_mechanism: str = Field(
+        default="", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty without SASL"
+    )
+    kafka_sasl_username: str = Field(default="", description="SASL user")
+    kafka_sasl_password: SecretStr = Field(default=SecretStr(""), description="SASL password")
+    redis_url: SecretStr = Field(default=SecretStr("redis://127.0.0.1:6379/0"), description="Redis of the online store")
+    declaration: Path = Field(
+        default=Path("feature_repo/declarations/elearning.yaml"),
+        description="the declaration of events, counters and features",
+    )
+    topic_prefix: str = Field(default="churn", description="first part of every topic and consumer group name")
+    partitions: int = Field(
+        default=4, ge=1, le=1024, description="partitions of the activity topic and those derived from it"
+    )
+    replication: int = Field(
+        default=1, ge=1, le=9, description="replication factor of topics that `churn topics` creates"
+    )
+    data_dir: Path = Field(default=Path("data"), description="archive, truth, models and predictions live below it")
+    mlflow_tracking_uri: str = Field(default="", description="MLflow tracking and registry; empty: SQLite in data_dir")
+    model_name: str = Field(default="churn", description="name of the model in the registry and on the models topic")
+    feast_registry: str = Field(
+        default="", description="Feast registry: a path or SQL address; empty: a file in data_dir"
+    )
+    feast_project: str = Field(default="churn", description="Feast project, part of every online key")
+    api_host: str = Field(default="127.0.0.1", description="address the API listens on")
+    api_port: int = Field(default=8000, ge=0, le=65535, description="port of the API and the live page")
+    metrics_host: str = Field(default="127.0.0.1", description="address a worker serves /live, /ready and /metrics on")
+    metrics_port: int = Field(
+        default=9101, ge=0, le=65535, description="port a worker serves /live, /ready and /metrics on"
+    )
+    medium_risk: float = Field(default=0.2, gt=0, lt=1, description="probability from which a user is of medium risk")
+    high_risk: float = Field(default=0.5, gt=0, lt=1, description="probability from which a user is of high risk")
+    emit_interval_ms: int = Field(
+        default=50, ge=5, le=10_000, description="how often touched users are emitted when live"
+    )
+    checkpoint_interval_ms: int = Field(
+        default=1000, ge=50, le=60_000, description="how often state and offset are checkpointed"
+    )
+    archive_flush_seconds: int = Field(
+        default=60, ge=1, le=3600, description="how long accepted events wait for their Parquet file"
+    )
+    max_future_minutes: int = Field(
+        default=10, ge=0, le=1440, description="how far ahead of its arrival an event may be dated"
+    )
+
+    @property
+    def archive_dir(self) -> Path:
+        """Return the folder of the accepted events."""
+        return self.data_dir / "archive"
+
+    @property
+    def models_dir(self) -> Path:
+        """Return the folder of the model bundles."""
+        return self.data_dir / "models"
+
+    @property
+    def predictions_dir(self) -> Path:
+        """Return the folder of the daily batch files."""
+        return self.data_dir / "predictions"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Return where MLflow keeps runs and the registry."""
+        return self.mlflow_tracking_uri or f"sqlite:///{(self.data_dir / 'mlflow.db').as_posix()}"

@@ -1,0 +1,76 @@
+"""Every topic, declared once: creation, documentation and tests derive from this table."""
+
+from dataclasses import dataclass
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic: what travels on it, how long it stays, who writes and who may read."""
+
+    suffix: str
+    key: str
+    value: str
+    cleanup: str
+    retention_ms: int
+    partitioned: bool
+    written_by: str
+    read_by: str
+
+    def name(self, prefix: str) -> str:
+        """Return the topic's full name.
+
+        >>> SCORES.name("churn")
+        'churn-scores'
+        """
+        return f"{prefix}-{self.suffix}"
+
+    def config(self) -> dict[str, str]:
+        """Return the broker settings of the topic."""
+        common = {"cleanup.policy": self.cleanup, "retention.ms": str(self.retention_ms)}
+        if self is ACTIVITY:
+            # Arrival is the broker's word, not the producer's: the plausibility check of event times leans on it.
+            common["message.timestamp.type"] = "LogAppendTime"
+        return common
+
+
+FOREVER = -1
+ACTIVITY = Topic("activity", "user_id", "event (JSON)", "delete", 90 * DAY_MS, True, "producers", "anyone")
+DEAD_LETTERS = Topic(
+    "dead-letters",
+    "source key",
+    "original bytes, reason, source position",
+    "delete",
+    30 * DAY_MS,
+    False,
+    "features",
+    "anyone",
+)
+USER_STATE = Topic(
+    "user-state", "user_id", "packed state of one user", "compact", FOREVER, True, "features", "features"
+)
+# 75 days: a label of as_of t is known at t + 30 d, and a learner that was away must find the vectors of t again.
+FEATURES = Topic(
+    "features",
+    "source partition",
+    "block of feature vectors",
+    "delete",
+    75 * DAY_MS,
+    True,
+    "features",
+    "scorer, learner",
+)
+SCORES = Topic("scores", "user_id", "score with reasons (JSON)", "delete", 30 * DAY_MS, True, "scorer", "anyone")
+LABELS = Topic(
+    "labels", "source partition", "block of matured labels", "delete", 75 * DAY_MS, True, "features", "learner"
+)
+MODELS = Topic(
+    "models", "model name", "which version serves (JSON)", "compact", FOREVER, False, "training", "scorer, api"
+)
+ACTIONS = Topic("actions", "user_id", "decision to contact (JSON)", "delete", 30 * DAY_MS, True, "scorer", "anyone")
+ERASURES = Topic(
+    "erasures", "user_id", "request to forget a user", "delete", 30 * DAY_MS, True, "api", "features, archive"
+)
+
+TOPICS = (ACTIVITY, DEAD_LETTERS, USER_STATE, FEATURES, SCORES, LABELS, MODELS)

@@ -1,0 +1,124 @@
+"""The command line: `churn COMMAND`. Commands import what they need when they run, so that help is quick."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from churn.errors import ChurnError, InputError, OutageError
+from churn.settings import Settings
+from compose import produce_commands
+from compose.environment import read_settings, settings_table
+
+EXIT_INPUT, EXIT_DEFECT, EXIT_OUTAGE = 2, 1, 75
+
+
+class Commands(click.Group):
+    """Turns errors of the system into one sentence and an exit code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(context)
+        except ChurnError as error:
+            click.echo(f"churn: {error}", err=True)
+            sys.exit(_exit_code(error))
+
+
+def _exit_code(error: ChurnError) -> int:
+    if isinstance(error, InputError):
+        return EXIT_INPUT
+    return EXIT_OUTAGE if isinstance(error, OutageError) else EXIT_DEFECT
+
+
+@click.group(cls=Commands)
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Event-driven churn prediction. Settings are CHURN_* variables (`churn settings`)."""
+    context.obj = read_settings(os.environ)
+
+
+@main.command()
+def settings() -> None:
+    """Print every setting with its default and meaning."""
+    click.echo(settings_table())
+
+
+@main.command()
+@click.pass_obj
+def topics(settings: Settings) -> None:
+    """Create the topics that are missing."""
+    from compose.topic_admin import ensure_topics
+
+    created = ensure_topics(settings)
+    click.echo(f"created {', '.join(created)}" if created else "all topics exist")
+
+
+@main.command()
+@click.argument("name", type=click.Choice(["features", "scorer", "archive", "learner"]))
+@click.pass_obj
+def worker(settings: Settings, name: str) -> None:
+    """Run one stream worker until SIGTERM."""
+    from compose.workers import run
+
+    run(name, settings)
+
+
+@main.command()
+@click.pass_obj
+def apply(settings: Settings) -> None:
+    """Register entity, views and service with Feast."""
+    from feature_repo.declared import load
+    from feature_repo.store import apply as apply_to_feast
+    from feature_repo.store import default_registry
+
+    declaration = load(settings.declaration)
+    apply_to_feast(
+        declaration,
+        project=settings.feast_project,
+        redis_url=settings.redis_url.get_secret_value(),
+        registry=settings.feast_registry or default_registry(settings.data_dir),
+        data_dir=settings.data_dir,
+    )
+    click.echo(f"Feast project {settings.feast_project}: {len(declaration.features)} features in service churn_v1")
+
+
+@main.command()
+@click.pass_context
+def seed(context: click.Context) -> None:
+    """Do what a new installation needs once: topics and Feast; safe to repeat."""
+    context.invoke(topics)
+    context.invoke(apply)
+
+
+@main.command()
+@click.pass_obj
+def api(settings: Settings) -> None:
+    """Serve the API and the live page until SIGTERM."""
+    from api.serve import run
+    from feature_repo.declared import load
+
+    run(settings, load(settings.declaration))
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), help="write one file a topic to this folder")
+def schemas(out: Path | None) -> None:
+    """Print the JSON Schema of every public topic."""
+    from churn.schemas import schemas_by_topic
+
+    for name, schema in schemas_by_topic().items():
+        text = json.dumps(schema, indent=2, sort_keys=True)
+        if out is None:
+            click.echo(text)
+        else:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / f"{name}.schema.json").write_text(text + "\n", encoding="utf-8")
+
+
+main.add_command(produce_commands.produce)
+main.add_command(produce_commands.import_command)
+main.add_command(produce_commands.oulad)

@@ -1,0 +1,57 @@
+"""Creating the topics of the table in `churn.topics`, and checking those that exist."""
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from churn.errors import InputError, OutageError
+from churn.kafka_config import client_config
+from churn.settings import Settings
+from churn.topics import TOPICS, Topic
+
+TIMEOUT_SECONDS = 30.0
+
+
+def ensure_topics(settings: Settings) -> list[str]:
+    """Create the topics that are missing; returns their names.
+
+    Raises:
+        InputError: a topic exists with another number of partitions.
+        OutageError: Kafka does not answer.
+    """
+    admin = AdminClient({**client_config(settings), "log_level": 2})
+    try:
+        existing = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+        missing = [t for t in TOPICS if t.name(settings.topic_prefix) not in existing]
+        for topic in TOPICS:
+            if topic not in missing:
+                _check(topic, settings, len(existing[topic.name(settings.topic_prefix)].partitions))
+        futures = admin.create_topics([_new(topic, settings) for topic in missing]) if missing else {}
+        for future in futures.values():
+            future.result(TIMEOUT_SECONDS)
+    except KafkaException as error:
+        raise OutageError(
+            f"Kafka at {settings.kafka_bootstrap_servers} does not answer ({error.args[0].str()});"
+            " start it, or set CHURN_KAFKA_BOOTSTRAP_SERVERS"
+        ) from error
+    return list(futures)
+
+
+def partitions_of(topic: Topic, settings: Settings) -> int:
+    """Return how many partitions a topic has by the settings."""
+    return settings.partitions if topic.partitioned else 1
+
+
+def _new(topic: Topic, settings: Settings) -> NewTopic:
+    return NewTopic(
+        topic.name(settings.topic_prefix), partitions_of(topic, settings), settings.replication, config=topic.config()
+    )
+
+
+def _check(topic: Topic, settings: Settings, found: int) -> None:
+    wanted = partitions_of(topic, settings)
+    if found != wanted:
+        raise InputError(
+            f"topic {topic.name(settings.topic_prefix)} has {found} partitions, the settings say {wanted}: users would"
+            " change their partition; set CHURN_PARTITIONS to what exists, or use another CHURN_TOPIC_PREFIX"
+        )

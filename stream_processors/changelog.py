@@ -1,0 +1,206 @@
+"""The durable state of a partition: a compacted topic, written in transactions and read back at assignment.
+
+One transaction holds the changed users and the partition's own record (next offset, watermark), so that state and
+source offset cannot disagree after a crash. `transactional.id` is the partition's: when a new owner starts, the broker
+fences the former one, and whatever a frozen and woken worker still writes is refused.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from churn.errors import DataError, OutageError
+from churn.kafka_config import ClientConfig
+from churn.packing import META_KEY, PartitionMeta, decode_meta, encode_meta
+
+
+class DeadLetter(NamedTuple):
+    """A record that is not an event: its own key and bytes, and why and where from in the headers."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, str | bytes | None]]
+
+
+TIMEOUT_SECONDS = 30.0
+READ_AT_ONCE = 10_000
+MAX_SILENT_READS = 150
+
+
+class FencedOwnerError(OutageError):
+    """Another worker owns the partition now; this one must let go of it."""
+
+
+class Changelog:
+    """Writes the state of one partition."""
+
+    def __init__(self, config: ClientConfig, topic: str, partition: int, letters_topic: str) -> None:
+        self._topic, self._partition, self._letters = topic, partition, letters_topic
+        self._producer = Producer(
+            {
+                **config,
+                "transactional.id": f"{topic}-{partition}",
+                "compression.type": "lz4",
+                "linger.ms": 5,
+                "queue.buffering.max.messages": 1_000_000,
+                "queue.buffering.max.kbytes": 1_048_576,
+                "transaction.timeout.ms": 60_000,
+                "log_level": 2,
+            }
+        )
+        # A checkpoint runs on a thread; fencing and closing must not run beside it.
+        self._lock = threading.Lock()
+
+    def claim(self) -> None:
+        """Fence every former owner of the partition; their transactions are aborted."""
+        with self._lock:
+            try:
+                self._producer.init_transactions(TIMEOUT_SECONDS)
+            except KafkaException as error:
+                raise _outage(error) from error
+
+    def write(
+        self, users: Sequence[str], values: Sequence[bytes], meta: PartitionMeta, letters: Sequence[DeadLetter] = ()
+    ) -> None:
+        """Write users, dead letters and the partition's record, all or nothing.
+
+        Raises:
+            FencedOwnerError: another worker owns the partition.
+            OutageError: nothing was written; write again.
+        """
+        with self._lock:
+            try:
+                self._producer.begin_transaction()
+                for user, value in zip(users, values, strict=True):
+                    self._produce(user.encode(), value)
+                for letter in letters:
+                    self._produce_letter(letter)
+                self._produce(META_KEY, encode_meta(meta))
+                self._producer.commit_transaction(TIMEOUT_SECONDS)
+            except KafkaException as error:
+                self._abort(error)
+                raise _outage(error) from error
+
+    def _produce(self, key: bytes, value: bytes) -> None:
+        while True:
+            try:
+                self._producer.produce(self._topic, value, key, self._partition)
+            except BufferError:
+                self._producer.poll(0.05)
+            else:
+                return
+
+    def _produce_letter(self, letter: DeadLetter) -> None:
+        while True:
+            try:
+                self._producer.produce(self._letters, letter.value, letter.key, headers=letter.headers)
+            except BufferError:
+                self._producer.poll(0.05)
+            else:
+                return
+
+    def _abort(self, error: KafkaException) -> None:
+        if error.args[0].txn_requires_abort():
+            self._producer.abort_transaction(TIMEOUT_SECONDS)
+
+    def close(self) -> None:
+        """Drop what is not written; safe at any time."""
+        with self._lock:
+            self._producer.purge()
+            self._producer.flush(1.0)
+
+
+def _outage(error: KafkaException) -> OutageError:
+    cause = error.args[0]
+    if cause.code() in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED):
+        return FencedOwnerError(f"another worker owns this partition now ({cause.str()}); it is given up here")
+    return OutageError(f"Kafka did not take a checkpoint ({cause.str()}); it is tried again")
+
+
+def read(config: ClientConfig, topic: str, partition: int) -> tuple[PartitionMeta | None, dict[bytes, bytes]]:
+    """Read the last state of a partition: its own record and one value per user.
+
+    Raises:
+        OutageError: the topic could not be read to its end.
+        DataError: the partition's record is not readable.
+    """
+    latest = latest_by_key(config, topic, partition)
+    meta = latest.pop(META_KEY, None)
+    if meta is None:
+        return None, {}
+    try:
+        return decode_meta(meta), latest
+    except ValueError as error:
+        raise DataError(f"{topic} partition {partition}: the stored position is unreadable: {error}") from error
+
+
+def latest_by_key(config: ClientConfig, topic: str, partition: int) -> dict[bytes, bytes]:
+    """Return the last committed value of every key; keys whose last value is a tombstone are left out."""
+    consumer = reader(config)
+    try:
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+        latest: dict[bytes, bytes] = {}
+        deadline_misses = 0
+        while deadline_misses < MAX_SILENT_READS:
+            messages = consumer.consume(READ_AT_ONCE, timeout=0.2)
+            deadline_misses = 0 if messages else deadline_misses + 1
+            ended = [_take(latest, message) for message in messages]
+            if any(ended):
+                return latest
+        raise OutageError(
+            f"{topic} partition {partition}: no answer for {MAX_SILENT_READS * 0.2:g} s while reading the state"
+        )
+    except KafkaException as error:
+        raise OutageError(f"{topic} partition {partition} cannot be read: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+
+
+def _take(latest: dict[bytes, bytes], message: Message) -> bool:
+    """Keep one message; returns whether it marks the end (markers of transactions hide the last offset)."""
+    error = message.error()
+    if error is not None:
+        if error.code() == KafkaError._PARTITION_EOF:
+            return True
+        raise KafkaException(error)
+    key, value = message.key() or b"", message.value()
+    if value is None:
+        latest.pop(key, None)
+    else:
+        latest[key] = value
+    return False
+
+
+def reader(config: ClientConfig) -> Consumer:
+    """Return a consumer for reading a partition by hand, tuned for bulk (defaults idle 80 % of the time)."""
+    return Consumer(
+        {
+            **config,
+            "group.id": "churn-readers",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "fetch.queue.backoff.ms": 5,
+            "fetch.message.max.bytes": 4_194_304,
+            "log_level": 2,
+        }
+    )
+
+
+def committed_offsets(config: ClientConfig, group: str, topic: str, partitions: Sequence[int]) -> dict[int, int]:
+    """Return where a consumer group stands; 0 where it has never been.
+
+    Raises:
+        OutageError: Kafka does not answer.
+    """
+    consumer = Consumer({**config, "group.id": group, "enable.auto.commit": False, "log_level": 2})
+    try:
+        places = consumer.committed([TopicPartition(topic, p) for p in partitions], timeout=TIMEOUT_SECONDS)
+        return {place.partition: max(0, place.offset) for place in places}
+    except KafkaException as error:
+        raise OutageError(f"the offsets of group {group} cannot be read: {error.args[0].str()}") from error
+    finally:
+        consumer.close()

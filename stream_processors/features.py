@@ -1,0 +1,343 @@
+"""The features role: events in, exact state and vectors out.
+
+Order of effects, and why. For each partition, in this order and never another:
+
+1. events are applied to the state in memory;
+2. the vectors that changed go to the features topic and to the online store (idempotent: a repeat writes the same row);
+3. when both are known to have arrived, one Kafka transaction writes the changed users, the dead letters and the
+   partition's own record with the next source offset;
+4. that offset is committed to the consumer group, for lag monitoring only: a restart starts from the record of step 3.
+
+A kill before 3 replays the events since the last transaction onto the state of that transaction: the same counts, and
+vectors emitted again. A kill after 3 replays nothing. A worker that lost its partition, frozen and woken, is refused by
+the broker at 3 (its transactional id has a newer owner), by Redis at 2 (the fence), and by readers of blocks (epoch).
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import structlog
+
+from churn.admission import Admission, Record, Refusal
+from churn.blocks import BLOCK_USERS, FeatureBlock, LabelBlock, encode
+from churn.declaration import Declaration
+from churn.errors import OutageError
+from churn.kafka_config import client_config
+from churn.layout import layout_of
+from churn.packing import PartitionMeta, pack
+from churn.partition import Emission, Labels
+from churn.scores import Champion
+from churn.settings import Settings
+from churn.topics import ACTIVITY, FEATURES, LABELS, MODELS
+from feature_repo.control import ModelsFollower
+from feature_repo.instruments import Instruments
+from feature_repo.online import OnlineWriter
+from stream_processors.changelog import DeadLetter
+from stream_processors.outputs import Output
+from stream_processors.owned import OwnedPartition
+from stream_processors.restore import Restorer
+
+RETRY_US = 1_000_000
+"""A dependency that is away is asked again once a second."""
+SLICE_USERS = 20_000
+"""At most this many rows go to the online store in one tick, so that a midnight does not hold up live events."""
+
+log = structlog.get_logger(__name__)
+WallClock = Callable[[], int]
+
+
+class FeaturesRole:
+    """Owns partitions of the activity topic."""
+
+    name = "features"
+
+    def __init__(
+        self,
+        settings: Settings,
+        declaration: Declaration,
+        writer: OnlineWriter,
+        instruments: Instruments,
+        wall_us: WallClock,
+    ) -> None:
+        prefix, config = settings.topic_prefix, client_config(settings)
+        self.topic = ACTIVITY.name(prefix)
+        self._features_topic, self._labels_topic = FEATURES.name(prefix), LABELS.name(prefix)
+        self._fence = f"{prefix}:fence:"
+        self._version = declaration.feature_set_version
+        self._settings, self._instruments, self._wall_us = settings, instruments, wall_us
+        self._writer = writer
+        self._admission = Admission(layout_of(declaration), settings.max_future_minutes * 60_000_000)
+        self._output = Output(config)
+        self._restorer = Restorer(settings, declaration, self._admission, wall_us)
+        self._owned: dict[int, OwnedPartition] = {}
+        self._parked: dict[int, OwnedPartition] = {}
+        self._letters: dict[int, list[DeadLetter]] = {}
+        self._checkpoints: dict[int, asyncio.Task[None]] = {}
+        self._problems: dict[str, str] = {}
+        self._retry_online_us = 0
+        self._follower = ModelsFollower(config, MODELS.name(prefix), settings.model_name, self._on_champion)
+        self._follower.start()
+
+    # --- partitions come and go ---
+
+    async def acquire(self, partitions: Iterable[int], generation: int) -> Mapping[int, int]:
+        """Load the state of new partitions; a partition kept over consecutive generations had no other owner."""
+        wanted = list(partitions)
+        kept = {p: o for p, o in self._parked.items() if p in wanted and o.generation == generation - 1}
+        for number, dropped in self._parked.items():
+            if number not in kept:
+                dropped.changelog.close()
+        self._parked = {}
+        missing = [p for p in wanted if p not in kept and p not in self._owned]
+        loaded = await asyncio.gather(*(asyncio.to_thread(self._restorer.load, p, generation) for p in missing))
+        for owned in [*kept.values(), *loaded]:
+            owned.generation = generation
+            self._adopt(owned)
+        return {p: self._owned[p].read_offset for p in wanted}
+
+    def _adopt(self, owned: OwnedPartition) -> None:
+        number = owned.state.number
+        self._owned[number] = owned
+        self._letters.setdefault(number, [])
+        self._instruments.set("churn_users", owned.state.users, partition=str(number))
+        self._announce(owned)
+
+    def _announce(self, owned: OwnedPartition) -> None:
+        """Send an empty block, so that readers refuse blocks of former owners from here on."""
+        nobody, nothing = np.zeros(0, np.intp), np.zeros((0, 0), np.float32)
+        self._send_features(
+            owned, Emission("update", owned.state.clock.watermark_us, owned.read_offset, 0, nobody, nothing)
+        )
+
+    async def release(self, partitions: Iterable[int]) -> None:
+        """Checkpoint and park; what cannot be saved is dropped and replayed by the next owner."""
+        for number in [p for p in partitions if p in self._owned]:
+            owned = self._owned.pop(number)
+            await self._finish_checkpoint(number)
+            try:
+                self._emit_updates(owned)
+                await self._write_online(owned)
+                await self._checkpoint(owned)
+                self._parked[number] = owned
+            except OutageError as error:
+                log.warning("partition given up without a last checkpoint", partition=number, error=str(error))
+                owned.changelog.close()
+            self._instruments.forget("churn_users", partition=str(number))
+
+    # --- events ---
+
+    async def process(self, partition: int, records: Sequence[Record], end_offset: int) -> None:
+        """Apply a batch; vectors of midnights that it crosses are emitted on the way."""
+        owned = self._owned.get(partition)
+        if owned is None:
+            return
+        if records[0].offset < owned.read_offset:
+            records = [record for record in records if record.offset >= owned.read_offset]
+        if records:
+            self._apply(owned, records, end_offset)
+        await asyncio.sleep(0)
+
+    def _apply(self, owned: OwnedPartition, records: Sequence[Record], end_offset: int) -> None:
+        admitted, refusals = self._admission.admit(records)
+        self._letters[owned.state.number] += [self._letter(owned.state.number, refusal) for refusal in refusals]
+        for effect in owned.state.ingest(admitted, records[-1].offset + 1):
+            self._take(owned, effect)
+        owned.note(records, end_offset)
+        self._measure(owned, len(records))
+
+    def _letter(self, partition: int, refusal: Refusal) -> DeadLetter:
+        record = refusal.record
+        self._instruments.count("churn_dead_letters", reason=refusal.reason)
+        place = {"topic": self.topic, "partition": partition, "offset": record.offset, "arrived_us": record.arrived_us}
+        facts = {"reason": refusal.reason, "message": refusal.message, "attempts": 1, **place}
+        return DeadLetter(record.key, record.value, [(name, str(fact)) for name, fact in facts.items()])
+
+    def _measure(self, owned: OwnedPartition, records: int) -> None:
+        tally, label = owned.state.tally, str(owned.state.number)
+        counts = {
+            "churn_events": tally.accepted,
+            "churn_duplicate_events": tally.duplicate,
+            "churn_late_events": tally.late,
+            "churn_expired_events": tally.expired,
+            "churn_day_rolls": tally.rolls,
+        }
+        for name, count in counts.items():
+            self._instruments.count(name, count)
+        owned.state.tally = type(tally)()
+        self._instruments.observe("churn_batch_events", records)
+        self._instruments.set("churn_users", owned.state.users, partition=label)
+        self._instruments.set("churn_watermark_seconds", owned.state.clock.watermark_us / 1e6, partition=label)
+        self._instruments.set("churn_consumer_lag_records", owned.end_offset - owned.read_offset, partition=label)
+
+    # --- effects ---
+
+    def _take(self, owned: OwnedPartition, effect: Emission | Labels) -> None:
+        if isinstance(effect, Labels):
+            self._send_labels(owned, effect)
+        else:
+            self._send_features(owned, effect)
+
+    def _send_features(self, owned: OwnedPartition, emission: Emission, for_model: str = "") -> None:
+        state = owned.state
+        owned.mark_stale(emission.slots)
+        for start in range(0, max(1, len(emission.slots)), BLOCK_USERS):
+            slots = emission.slots[start : start + BLOCK_USERS]
+            block = FeatureBlock(
+                emission.kind, state.number, owned.epoch, emission.as_of_us, emission.source_offset, emission.arrived_us,
+                self._version, state.names(slots), emission.matrix[start : start + BLOCK_USERS].tobytes(), for_model,
+            )  # fmt: skip
+            self._output.send(self._features_topic, None, encode(block), state.number)
+        if emission.arrived_us:
+            owned.oldest_online_us = min(owned.oldest_online_us or emission.arrived_us, emission.arrived_us)
+        self._instruments.count("churn_feature_rows", len(emission.slots), kind=emission.kind)
+
+    def _send_labels(self, owned: OwnedPartition, labels: Labels) -> None:
+        state = owned.state
+        for start in range(0, len(labels.slots), BLOCK_USERS):
+            rows = slice(start, start + BLOCK_USERS)
+            users, churned = state.names(labels.slots[rows]), labels.churned[rows].tobytes()
+            block = LabelBlock(state.number, owned.epoch, labels.as_of_us, labels.known_at_us, users, churned)
+            self._output.send(self._labels_topic, None, encode(block), state.number)
+
+    def _emit_updates(self, owned: OwnedPartition) -> None:
+        updates = owned.state.updates()
+        if updates is not None:
+            self._send_features(owned, updates)
+
+    # --- time ---
+
+    async def tick(self) -> None:
+        """Move time on, emit, write the online store, start checkpoints that are due."""
+        wall_us = self._wall_us()
+        for owned in list(self._owned.values()):
+            self._pass_time(owned, wall_us)
+        self._output.poll()
+        for owned in list(self._owned.values()):
+            if owned.emits_updates and wall_us >= self._retry_online_us:
+                await self._try_online(owned)
+            self._start_checkpoint(owned, wall_us)
+
+    def _pass_time(self, owned: OwnedPartition, wall_us: int) -> None:
+        if owned.idle(wall_us):
+            for effect in owned.state.advance(wall_us):
+                self._take(owned, effect)
+        if owned.refresh_for is not None and owned.emits_updates:
+            version, owned.refresh_for = owned.refresh_for, None
+            everyone = owned.state.refresh()
+            if everyone is not None:
+                self._send_features(owned, everyone, version)
+        elif owned.emits_updates:
+            self._emit_updates(owned)
+
+    async def _try_online(self, owned: OwnedPartition) -> None:
+        try:
+            await self._write_online(owned)
+            self._problems.pop("online store", None)
+        except OutageError as error:
+            self._problems["online store"] = str(error)
+            self._retry_online_us = self._wall_us() + RETRY_US
+
+    async def _write_online(self, owned: OwnedPartition) -> None:
+        slots = owned.take_stale(SLICE_USERS)
+        if not len(slots):
+            return
+        arrived_us, owned.oldest_online_us = owned.oldest_online_us, 0
+        matrix, as_of_us = owned.state.emitted(slots)
+        users, fence = owned.state.names(slots), (f"{self._fence}{owned.state.number}", owned.epoch)
+        started_us = self._wall_us()
+        try:
+            await asyncio.to_thread(self._writer.write, users, matrix, as_of_us, fence)
+        except OutageError:
+            owned.mark_stale(slots)
+            owned.oldest_online_us = arrived_us
+            raise
+        done_us = self._wall_us()
+        self._instruments.observe("churn_online_write_seconds", (done_us - started_us) / 1e6)
+        self._instruments.count("churn_online_rows", len(slots))
+        if arrived_us and owned.emits_updates:
+            self._instruments.observe("churn_freshness_seconds", (done_us - arrived_us) / 1e6, hop="online")
+
+    # --- checkpoints ---
+
+    def _start_checkpoint(self, owned: OwnedPartition, wall_us: int) -> None:
+        number = owned.state.number
+        running = self._checkpoints.get(number)
+        if running is not None:
+            if running.done():
+                del self._checkpoints[number]
+                running.result()
+            return
+        due = wall_us - owned.last_checkpoint_us >= self._settings.checkpoint_interval_ms * 1000
+        # While the online store is behind in live traffic, its rows would be lost with a crash: wait for it.
+        online_done = not (owned.emits_updates and owned.stale.any())
+        if due and online_done and owned.state.next_offset > owned.saved_offset:
+            owned.last_checkpoint_us = wall_us
+            self._checkpoints[number] = asyncio.create_task(self._try_checkpoint(owned))
+
+    async def _finish_checkpoint(self, number: int) -> None:
+        running = self._checkpoints.pop(number, None)
+        if running is not None:
+            await running
+
+    async def _try_checkpoint(self, owned: OwnedPartition) -> None:
+        try:
+            await self._checkpoint(owned)
+            self._problems.pop("checkpoint", None)
+        except OutageError as error:
+            if type(error) is not OutageError:  # fenced, or messages given up: only a fresh start helps
+                raise
+            self._problems["checkpoint"] = str(error)
+
+    async def _checkpoint(self, owned: OwnedPartition) -> None:
+        state, number = owned.state, owned.state.number
+        slots, letters = state.take_unsaved(), self._letters[number]
+        self._letters[number] = []
+        users, values = state.names(slots), pack(state.slab, slots)
+        meta = PartitionMeta(
+            self._version, self._settings.partitions, state.next_offset, state.clock.watermark_us, state.clock.arrived_us,
+            owned.epoch, not owned.emits_updates,
+        )  # fmt: skip
+        started_us = self._wall_us()
+        try:
+            await asyncio.to_thread(self._save, owned, users, values, meta, letters)
+        except OutageError:
+            state.mark_unsaved(slots)
+            self._letters[number] = letters + self._letters[number]
+            raise
+        owned.saved_offset = meta.next_offset
+        self._instruments.observe("churn_checkpoint_seconds", (self._wall_us() - started_us) / 1e6)
+
+    def _save(
+        self,
+        owned: OwnedPartition,
+        users: list[str],
+        values: list[bytes],
+        meta: PartitionMeta,
+        letters: list[DeadLetter],
+    ) -> None:
+        self._output.flush()
+        owned.changelog.write(users, values, meta, letters)
+
+    def committable(self) -> Mapping[int, int]:
+        """Return the offsets below which every effect is durable."""
+        return {number: owned.saved_offset for number, owned in self._owned.items() if owned.saved_offset}
+
+    # --- surroundings ---
+
+    def _on_champion(self, champion: Champion) -> None:
+        """Ask every partition to show everyone to the new model; called on the follower's thread."""
+        for owned in list(self._owned.values()):
+            owned.refresh_for = champion.version
+
+    def not_ready(self) -> list[str]:
+        """Return why the role cannot do its work."""
+        reasons = [f"{what}: {why}" for what, why in self._problems.items()]
+        return reasons if self._owned else ["no partition is assigned yet", *reasons]
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._follower.close()
+        for owned in [*self._owned.values(), *self._parked.values()]:
+            owned.changelog.close()
+        self._writer.close()

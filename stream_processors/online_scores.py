@@ -1,0 +1,77 @@
+"""Scores on their way to the online store: only the newest of each user is written."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from churn.blocks import FeatureBlock
+from churn.model import Float64s
+from churn.scores import BANDS, Reason
+from feature_repo.online import OnlineWriter
+
+MAX_REASON_BYTES = 60
+"""Feast's rows stay compact in Redis while every value is under 64 bytes."""
+
+Row = tuple[float, int, str, str, int]
+
+
+@dataclass
+class ScoreRows:
+    """One row a user, ready to be written."""
+
+    users: list[str]
+    rows: list[Row]
+
+    def write(self, writer: OnlineWriter) -> None:
+        """Write the rows; raises OutageError when not all are known to be written."""
+        probability, codes, versions, texts, as_of_us = zip(*self.rows, strict=True)
+        writer.write_scores(
+            self.users,
+            np.array(probability, dtype=np.float32),
+            band=[BANDS[code] for code in codes],
+            model_version=list(versions),
+            top_reason=[shorten(text) for text in texts],
+            as_of_us=np.array(as_of_us, dtype=np.int64),
+        )
+
+
+@dataclass
+class PendingScores:
+    """The newest score of each user that is not in the online store."""
+
+    _rows: dict[str, Row] = field(default_factory=dict)
+
+    def users(self) -> int:
+        """Return how many users wait."""
+        return len(self._rows)
+
+    def add(
+        self,
+        block: FeatureBlock,
+        probability: Float64s,
+        codes: npt.NDArray[np.int8],
+        reasons: list[list[Reason]],
+        version: str,
+    ) -> None:
+        """Take the scores of a block."""
+        rows = zip(block.users, probability.tolist(), codes.tolist(), reasons, strict=True)
+        self._rows.update((u, (p, c, version, why[0].text if why else "", block.as_of_us)) for u, p, c, why in rows)
+
+    def take(self) -> ScoreRows:
+        """Return and clear everything."""
+        rows, self._rows = self._rows, {}
+        return ScoreRows(list(rows), list(rows.values()))
+
+    def give_back(self, rows: ScoreRows) -> None:
+        """Return rows that were not written; newer ones that came meanwhile stay."""
+        self._rows = dict(zip(rows.users, rows.rows, strict=True)) | self._rows
+
+
+def shorten(text: str) -> str:
+    """Return the text cut to 60 bytes of UTF-8 at a character.
+
+    >>> shorten("é" * 40) == "é" * 30
+    True
+    """
+    return text.encode()[:MAX_REASON_BYTES].decode(errors="ignore")

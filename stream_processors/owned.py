@@ -1,0 +1,80 @@
+"""One owned partition: its state, its changelog, and what of it is not yet in the online store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from churn.admission import Record
+from churn.partition import Partition
+from churn.slab import Slots
+from stream_processors.changelog import Changelog
+
+CURRENT_US = 3_600_000_000
+"""Events that arrive within an hour of their own time are current; older ones are a replay of the past."""
+IDLE_US = 2_000_000
+"""After 2 s without records a partition that is caught up lives by the wall clock."""
+
+
+@dataclass
+class OwnedPartition:
+    """A partition this worker owns.
+
+    Attributes:
+        epoch: number of owners so far; carried by every block and row that this owner writes.
+        saved_offset: everything below is durable.
+        generation: the consumer group's generation in which it was last assigned.
+        refresh_for: a model version that wants to see everyone.
+        oldest_online_us: arrival of the oldest event whose effect is not in the online store.
+    """
+
+    state: Partition
+    changelog: Changelog
+    epoch: int
+    generation: int
+    saved_offset: int
+    read_offset: int
+    end_offset: int = 0
+    last_arrival_us: int = 0
+    last_checkpoint_us: int = 0
+    refresh_for: str | None = None
+    oldest_online_us: int = 0
+    stale: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+
+    @property
+    def caught_up(self) -> bool:
+        """Tell whether every record seen on the broker is applied."""
+        return self.read_offset >= self.end_offset
+
+    @property
+    def emits_updates(self) -> bool:
+        """Tell whether readers may follow event by event.
+
+        While the past is replayed they may not: they would see sums climb from zero.
+        """
+        lag_us = self.last_arrival_us - self.state.clock.watermark_us
+        return self.caught_up or 0 <= lag_us < CURRENT_US
+
+    def idle(self, wall_us: int) -> bool:
+        """Tell whether time must move without events."""
+        return self.caught_up and wall_us - self.last_arrival_us > IDLE_US
+
+    def note(self, records: Sequence[Record], end_offset: int) -> None:
+        """Remember how far reading has come."""
+        self.read_offset = records[-1].offset + 1
+        self.end_offset = max(end_offset, self.read_offset)
+        self.last_arrival_us = records[-1].arrived_us
+
+    def mark_stale(self, slots: Slots) -> None:
+        """Remember users whose row in the online store is behind."""
+        missing = self.state.users - len(self.stale)
+        if missing > 0:
+            self.stale = np.concatenate([self.stale, np.zeros(missing + len(self.stale) // 2, np.bool_)])
+        self.stale[slots] = True
+
+    def take_stale(self, most: int) -> Slots:
+        """Return and clear at most this many users whose online row is behind."""
+        slots = np.flatnonzero(self.stale)[:most]
+        self.stale[slots] = False
+        return slots

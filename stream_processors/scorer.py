@@ -1,0 +1,243 @@
+"""The scorer role: vectors in, scores with reasons out, to the scores topic and the online store.
+
+A block is scored by one model version as a whole. Effects come before the commit: scores delivered and online rows
+written, then the offset; a kill in between scores the same vectors again, and readers keep one score per user and as_of.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+
+import numpy as np
+import structlog
+
+from churn.admission import Record
+from churn.blocks import FeatureBlock, decode_features
+from churn.declaration import Declaration
+from churn.errors import DataError, OutageError
+from churn.kafka_config import client_config
+from churn.model import Scored
+from churn.reasons import Explainer
+from churn.scores import BANDS, Champion, Reason, Score, band_codes, encode, from_us
+from churn.settings import Settings
+from churn.topics import FEATURES, MODELS, SCORES
+from feature_repo.champion import ServingModel
+from feature_repo.control import ModelsFollower
+from feature_repo.instruments import Instruments
+from feature_repo.online import OnlineWriter
+from stream_processors.online_scores import PendingScores
+from stream_processors.outputs import Output
+
+MODEL_WAIT_SECONDS = 10.0
+COMMIT_US = 1_000_000
+RETRY_US = 1_000_000
+
+log = structlog.get_logger(__name__)
+
+
+class ScorerRole:
+    """Owns partitions of the features topic."""
+
+    name = "scorer"
+
+    def __init__(
+        self,
+        settings: Settings,
+        declaration: Declaration,
+        writer: OnlineWriter,
+        instruments: Instruments,
+        wall_us: Callable[[], int],
+    ) -> None:
+        prefix, config = settings.topic_prefix, client_config(settings)
+        self.topic, self._scores_topic = FEATURES.name(prefix), SCORES.name(prefix)
+        self._settings, self._instruments, self._wall_us = settings, instruments, wall_us
+        self._version = declaration.feature_set_version
+        self._explainer = Explainer(declaration)
+        self._writer = writer
+        self._output = Output(config)
+        self._pending = PendingScores()
+        self._positions: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
+        self._durable: dict[int, int] = {}
+        self._epochs: dict[int, int] = {}
+        self._problems: dict[str, str] = {}
+        self._settling: asyncio.Task[None] | None = None
+        self._settled_us = self._retry_online_us = 0
+        self.model = ServingModel(settings.models_dir, self._version)
+        self._follower = ModelsFollower(config, MODELS.name(prefix), settings.model_name, self._on_champion)
+        self._follower.start()
+
+    def _on_champion(self, champion: Champion) -> None:
+        try:
+            switched = self.model.switch(champion)
+        except DataError as error:
+            self._instruments.count("churn_refused_models")
+            log.error("the promoted model is refused; the former one keeps serving", error=str(error))
+            return
+        for version in switched.retired:
+            self._instruments.forget("churn_champion_info", version=version)
+        self._instruments.set("churn_champion_info", 1, version=champion.version)
+        self._instruments.set("churn_champion_promoted_seconds", champion.promoted_at.timestamp())
+
+    async def acquire(self, partitions: Iterable[int], generation: int) -> Mapping[int, int]:
+        """Start at the committed offsets, with the present champion when there is one."""
+        await asyncio.to_thread(self._follower.wait_current, MODEL_WAIT_SECONDS)
+        wanted = set(partitions)
+        self._positions = {p: o for p, o in self._positions.items() if p in wanted}
+        self._durable = {p: o for p, o in self._durable.items() if p in wanted}
+        return {}
+
+    async def release(self, partitions: Iterable[int]) -> None:
+        """Deliver and write what these partitions have brought."""
+        try:
+            await self._settle()
+        except OutageError as error:
+            log.warning("partitions given up before their scores were delivered", error=str(error))
+        for number in partitions:
+            self._positions.pop(number, None)
+            self._ends.pop(number, None)
+
+    async def process(self, partition: int, records: Sequence[Record], end_offset: int) -> None:
+        """Score the blocks of a batch."""
+        for record in records:
+            block = decode_features(record.value or b"")
+            await self._wait_for_model(block.for_model)
+            self._take(block)
+            await asyncio.sleep(0)
+        self._positions[partition] = records[-1].offset + 1
+        self._ends[partition] = max(end_offset, self._positions[partition])
+        lag = self._ends[partition] - self._positions[partition]
+        self._instruments.set("churn_consumer_lag_records", lag, partition=str(partition))
+
+    async def _wait_for_model(self, version: str) -> None:
+        """A refresh for a version comes from the same topic that we follow, so we hear of it too, soon."""
+        if version and not self.model.heard_of(version):
+            await asyncio.to_thread(self.model.wait_for, version, MODEL_WAIT_SECONDS)
+
+    def _take(self, block: FeatureBlock) -> None:
+        latest = self._epochs.get(block.partition, 0)
+        if block.epoch < latest:
+            return
+        self._epochs[block.partition] = block.epoch
+        if not block.users:
+            return
+        scorer = self.model.scorer
+        if scorer is None or block.feature_set_version != self._version:
+            self._instruments.count("churn_unscored_rows", len(block.users))
+            return
+        self._publish(block, scorer.score(block.matrix), scorer.version)
+
+    def _publish(self, block: FeatureBlock, scored: Scored, version: str) -> None:
+        reasons = self._explainer.reasons(block.matrix, scored.contributions)
+        codes = band_codes(scored.probability, self._settings.medium_risk, self._settings.high_risk)
+        wall_us = self._wall_us()
+        as_of, emitted = from_us(block.as_of_us), from_us(wall_us)
+        arrived = from_us(block.arrived_us) if block.arrived_us else None
+        rows = zip(block.users, scored.probability.tolist(), codes.tolist(), reasons, strict=True)
+        for user, probability, code, why in rows:
+            score = self._score(block, user, probability, code, why, version, as_of, emitted, arrived)
+            self._output.send(self._scores_topic, user.encode(), encode(score))
+        self._pending.add(block, scored.probability, codes, reasons, version)
+        self._measure(codes, scored, block, wall_us)
+
+    def _score(
+        self,
+        block: FeatureBlock,
+        user: str,
+        probability: float,
+        code: int,
+        why: list[Reason],
+        version: str,
+        as_of: datetime,
+        emitted: datetime,
+        arrived: datetime | None,
+    ) -> Score:
+        return Score(
+            user, probability, BANDS[code], why, self._settings.model_name, version, self._version, as_of, emitted,
+            block.partition, block.source_offset, arrived,
+        )  # fmt: skip
+
+    def _measure(self, codes: object, scored: Scored, block: FeatureBlock, wall_us: int) -> None:
+        for code, count in enumerate(np.bincount(np.asarray(codes), minlength=len(BANDS)).tolist()):
+            self._instruments.count("churn_scores", count, band=BANDS[code])
+        # A sample keeps the histogram cheap; its shape is what is watched.
+        for probability in scored.probability[:: max(1, len(block.users) // 50)].tolist():
+            self._instruments.observe("churn_score_probability", probability)
+        if block.arrived_us and block.kind == "update":
+            self._instruments.observe("churn_freshness_seconds", (wall_us - block.arrived_us) / 1e6, hop="score")
+
+    async def tick(self) -> None:
+        """Write online rows when caught up; settle and commit once a second."""
+        self._output.poll()
+        wall_us = self._wall_us()
+        if self._caught_up() and wall_us >= self._retry_online_us:
+            await self._try_online()
+        if self._settling is not None and self._settling.done():
+            task, self._settling = self._settling, None
+            task.result()
+        if self._settling is None and wall_us - self._settled_us >= COMMIT_US and self._positions != self._durable:
+            self._settled_us = wall_us
+            self._settling = asyncio.create_task(self._try_settle())
+
+    def _caught_up(self) -> bool:
+        return all(position >= self._ends.get(p, 0) for p, position in self._positions.items())
+
+    async def _try_online(self) -> None:
+        try:
+            await self._write_online()
+            self._problems.pop("online store", None)
+        except OutageError as error:
+            self._problems["online store"] = str(error)
+            self._retry_online_us = self._wall_us() + RETRY_US
+
+    async def _write_online(self) -> None:
+        rows = self._pending.take()
+        if not rows.users:
+            return
+        started_us = self._wall_us()
+        try:
+            await asyncio.to_thread(rows.write, self._writer)
+        except OutageError:
+            self._pending.give_back(rows)
+            raise
+        self._instruments.observe("churn_online_write_seconds", (self._wall_us() - started_us) / 1e6)
+        self._instruments.count("churn_online_rows", len(rows.users))
+
+    async def _try_settle(self) -> None:
+        try:
+            await self._settle()
+            self._problems.pop("scores topic", None)
+        except OutageError as error:
+            if type(error) is not OutageError:  # messages given up: only a fresh start helps
+                raise
+            self._problems["scores topic"] = str(error)
+
+    async def _settle(self) -> None:
+        """Wait for delivery of all scores so far, then declare their blocks done."""
+        positions = dict(self._positions)
+        if self._pending.users() and not self._caught_up():
+            await asyncio.to_thread(self._output.flush)
+            return
+        await self._write_online()
+        await asyncio.to_thread(self._output.flush)
+        self._durable = positions
+
+    def committable(self) -> Mapping[int, int]:
+        """Return the offsets below which every effect is durable."""
+        return self._durable
+
+    def not_ready(self) -> list[str]:
+        """Return why the role cannot do its work."""
+        reasons = [f"{what}: {why}" for what, why in self._problems.items()]
+        if self.model.scorer is None:
+            reasons.append("no model serves yet; train and promote one (`churn train`)")
+        if self.model.refusal:
+            reasons.append(f"the promoted model is refused: {self.model.refusal}")
+        if self._follower.problem:
+            reasons.append(self._follower.problem)
+        return reasons
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._follower.close()
+        self._writer.close()

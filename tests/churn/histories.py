@@ -1,0 +1,187 @@
+"""Small histories for tests: a declaration with every aggregate, records of it, and a plain re-computation."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from hypothesis import strategies as st
+
+from churn.admission import Admission, Admitted, Record
+from churn.declaration import parse
+from churn.layout import DAY_US, layout_of
+from churn.partition import Partition
+
+DECLARATION = parse(
+    """
+business: test
+version: 1
+events:
+  joined: {description: joined}
+  read: {activity: true, measures: {minutes: {min: 0, max: 1000}}}
+  paid: {measures: {amount: {min: 0, max: 1000, optional: true}}}
+  failed: {}
+counters:
+  joins: {unit: joins, adds: {joined: 1}}
+  reads: {unit: reads, adds: {read: 1}}
+  minutes: {unit: minutes, scale: 100, adds: {read: minutes}}
+  paid: {unit: money, scale: 100, adds: {paid: amount}}
+registers:
+  plan: {attribute: plan, values: [free, pro]}
+  standing: {events: {paid: good, failed: failing}}
+features:
+  reads_{window}d: {sum: reads, windows: [1, 7, 30], says: "{value} reads in {window} days"}
+  days_{window}d: {days: activity, windows: [7, 30], says: "{value} days"}
+  mean_{window}d: {mean: minutes, per: reads, windows: [7], says: "mean {value}"}
+  most_{window}d: {max: minutes, windows: [7], says: "most {value}"}
+  total: {total: paid, says: "paid {value}"}
+  pace: {trend: reads, says: "pace {value}"}
+  pace_days: {trend_days: activity, says: "pace {value}"}
+  pace_mean: {trend_mean: minutes, per: reads, says: "pace {value}"}
+  decayed_{half_life}d: {decayed: minutes, half_lives: [2], says: "decayed {value}"}
+  decayed_days_{half_life}d: {decayed_days: activity, half_lives: [5], says: "decayed {value}"}
+  last: {days_since_last: activity, cap: 40, says: "silent for {value} days"}
+  first: {days_since_first: joins, cap: 60, says: "joined {value} days ago"}
+  plan_{value}: {is: plan, says: "plan is {value}"}
+  failing: {is: standing, value: failing, says: "payment failing"}
+label: {horizon_days: 30}
+""",
+    "test",
+)
+LAYOUT = layout_of(DECLARATION)
+FIRST_DAY = 20_000
+ADMISSION = Admission(LAYOUT, max_future_us=600_000_000)
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One event of a test history."""
+
+    user: str
+    kind: str
+    at_us: int
+    amount: float | None = None
+    plan: str | None = None
+    id: str = ""
+
+
+def at(day: int, second: int = 0) -> int:
+    """Return microseconds of a second of the test's day number."""
+    return (FIRST_DAY + day) * DAY_US + second * 1_000_000
+
+
+def record(happening: Happening, offset: int, arrived_us: int | None = None) -> Record:
+    """Return a happening as a record of the topic; it arrives when it happens unless said otherwise."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=happening.at_us)
+    measure = {"read": "minutes", "paid": "amount"}.get(happening.kind)
+    event = {
+        "event_id": happening.id or f"e{offset}",
+        "user_id": happening.user,
+        "event_type": happening.kind,
+        "occurred_at": moment.isoformat(),
+        "schema_version": 1,
+        "measures": {measure: happening.amount} if measure and happening.amount is not None else None,
+        "attributes": {"plan": happening.plan} if happening.plan else None,
+    }
+    wire = json.dumps({name: value for name, value in event.items() if value is not None}).encode()
+    return Record(offset, happening.at_us if arrived_us is None else arrived_us, happening.user.encode(), wire)
+
+
+def admitted(happenings: Sequence[Happening], first_offset: int = 0) -> Admitted:
+    """Return happenings as admitted events, all arriving when the last one happened."""
+    arrived = max((h.at_us for h in happenings), default=0)
+    events, refusals = ADMISSION.admit([record(h, first_offset + i, arrived) for i, h in enumerate(happenings)])
+    assert not refusals
+    return events
+
+
+def fed(happenings: Sequence[Happening], batch_size: int = 1000, until_day: int | None = None) -> Partition:
+    """Return a partition that took the happenings in batches, and then saw its clock reach midnight of a day."""
+    partition = Partition(LAYOUT, 0)
+    for start in range(0, len(happenings), batch_size):
+        part = happenings[start : start + batch_size]
+        list(partition.ingest(admitted(part, start), start + len(part)))
+    if until_day is not None:
+        clock = partition.clock
+        list(partition.advance(clock.arrived_us + at(until_day) - clock.watermark_us))
+    return partition
+
+
+def vectors(partition: Partition) -> dict[str, list[float]]:
+    """Return each user's vector as of the partition's today; None stands for a missing value."""
+    emission = partition.refresh()
+    if emission is None:
+        return {}
+    names = partition.names(emission.slots)
+    return {name: emission.matrix[i].tolist() for i, name in enumerate(names)}
+
+
+def expected(happenings: Sequence[Happening], user: str, today: int) -> list[float]:
+    """Compute a user's vector the plain way, from the list of what happened to the user."""
+    mine = [h for h in happenings if h.user == user]
+    nan = math.nan
+
+    def kind(name: str, days: int) -> list[Happening]:
+        return [h for h in mine if h.kind == name and 0 <= today - h.at_us // DAY_US < days]
+
+    def units(found: list[Happening]) -> int:
+        return sum(round((h.amount or 0) * 100) for h in found)
+
+    def ratio(a: float, b: float) -> float:
+        return a / b if b else nan
+
+    def active(days: int) -> set[int]:
+        return {h.at_us // DAY_US for h in kind("read", days)}
+
+    def by_day(days: int) -> dict[int, int]:
+        return {d: units([h for h in kind("read", days) if h.at_us // DAY_US == d]) for d in active(days)}
+
+    def mean(days: int) -> float:
+        return ratio(units(kind("read", days)), len(kind("read", days))) / 100
+
+    def latest(values: list[tuple[int, int]]) -> int:
+        return max(values, default=(0, 0))[1]
+
+    days_all = [h.at_us // DAY_US for h in mine if h.kind == "read"]
+    joined = [h.at_us // DAY_US for h in mine if h.kind == "joined"]
+    plan = latest([(h.at_us, {"free": 1, "pro": 2}.get(h.plan, 255)) for h in mine if h.plan])
+    standing = latest([(h.at_us, {"paid": 1, "failed": 2}[h.kind]) for h in mine if h.kind in ("paid", "failed")])
+    decay = sum(u * round(2**20 * 2 ** (-(today - d) / 2)) for d, u in by_day(31).items())
+    decay_days = sum(round(2**20 * 2 ** (-(today - d) / 5)) for d in active(31))
+    short, long = kind("read", 7), kind("read", 30)
+    values = [
+        *(float(len(kind("read", days))) for days in (1, 7, 30)),
+        *(float(len(active(days))) for days in (7, 30)),
+        mean(7),
+        max(by_day(7).values(), default=0) / 100,
+        units([h for h in mine if h.kind == "paid"]) / 100,
+        ratio(len(short) * 30, len(long) * 7),
+        ratio(len(active(7)) * 30, len(active(30)) * 7),
+        ratio(mean(7), mean(30)) if long and units(long) else nan,
+        decay / (100 * 2**20),
+        decay_days / 2**20,
+        float(min(today - max(days_all), 40)) if days_all else nan,
+        float(min(today - min(joined), 60)) if joined else nan,
+        float(plan == 1),
+        float(plan == 2),
+        float(standing == 2),
+    ]
+    return [float(np.float32(v)) for v in values]
+
+
+def same(left: Sequence[float], right: Sequence[float]) -> bool:
+    """Compare bit by bit, NaN being equal to NaN."""
+    return np.array_equal(np.array(left, np.float32).view(np.int32), np.array(right, np.float32).view(np.int32))
+
+
+happenings = st.builds(
+    Happening,
+    user=st.sampled_from(["ann", "bob", "cem"]),
+    kind=st.sampled_from(["joined", "read", "read", "read", "paid", "failed"]),
+    at_us=st.builds(at, st.integers(0, 50), st.integers(0, 86_399)),
+    amount=st.sampled_from([0.0, 0.5, 12.34, 1000.0]),
+    plan=st.sampled_from([None, None, "free", "pro", "gold"]),
+)
+histories = st.lists(happenings, min_size=1, max_size=60)

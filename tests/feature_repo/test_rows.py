@@ -1,0 +1,54 @@
+"""Commands built in bulk are the commands built one by one."""
+
+from itertools import pairwise
+
+import hiredis
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from feature_repo.encoding import entity_key, field_hash, float32_value, timestamp_field, timestamp_value
+from feature_repo.rows import FloatRows, TextRows
+
+NAMES = ("a", "b", "c")
+USERS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8), unique=True, max_size=9)
+MICROS = st.integers(0, 4_102_444_800_000_000)
+
+
+def parsed(commands: bytes) -> list[list[bytes]]:
+    reader, out = hiredis.Reader(), []
+    reader.feed(commands)
+    while (command := reader.gets()) is not False:
+        out.append(command)
+    return out
+
+
+def expected(user: str, floats: list[float], micros: int) -> list[bytes]:
+    head = [b"HSET", entity_key(user, "p"), timestamp_field("v"), timestamp_value(micros)]
+    return head + [part for n, f in zip(NAMES, floats, strict=True) for part in (field_hash("v", n), float32_value(f))]
+
+
+@given(users=USERS, data=st.data())
+def test_every_row_is_the_row_built_alone(users: list[str], data: st.DataObject) -> None:
+    matrix = data.draw(arrays(np.float32, (len(users), 3), elements=st.floats(width=32)))
+    micros = data.draw(st.lists(MICROS, min_size=len(users), max_size=len(users)))
+    built = list(FloatRows("p", "v", NAMES).build(users, matrix, np.array(micros, np.int64)))
+    rows = [expected(u, f, t) for u, f, t in zip(users, matrix.tolist(), micros, strict=True)]
+    assert sorted(c for commands, _ in built for c in parsed(commands)) == sorted(rows)
+
+
+@given(users=USERS, data=st.data())
+def test_ends_cut_between_commands(users: list[str], data: st.DataObject) -> None:
+    matrix = data.draw(arrays(np.float32, (len(users), 3), elements=st.floats(width=32)))
+    for commands, ends in FloatRows("p", "v", NAMES).build(users, matrix, np.zeros(len(users), np.int64)):
+        starts = [0, *ends.tolist()]
+        assert all(len(parsed(commands[a:b])) == 1 for a, b in pairwise(starts))
+        assert ends[-1] == len(commands)
+
+
+def test_text_row_is_one_command() -> None:
+    (row,) = TextRows("p", "v", ["name"]).build(["u1"], [[b"\x12\x02hi"]], np.array([1_000_000], np.int64))
+    assert parsed(row) == [
+        [b"HSET", entity_key("u1", "p"), b"_ts:v", b"\x08\x01", field_hash("v", "name"), b"\x12\x02hi"]
+    ]

@@ -1,0 +1,175 @@
+"""What holds for every module: who may import whom, and what may not happen when a module is imported."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DOMAIN = {"churn"}
+SOURCES = {"producers", "feature_repo"}
+SHELLS = {"stream_processors", "training", "api"}
+ALLOWED = {
+    "churn": set(),
+    **dict.fromkeys(SOURCES, DOMAIN),
+    **dict.fromkeys(SHELLS, DOMAIN | SOURCES),
+    "compose": DOMAIN | SOURCES | SHELLS,
+}
+
+# What the domain may not know: frameworks, the network, the clock.
+OUTSIDE_THE_DOMAIN = {
+    "aiokafka", "asyncio", "confluent_kafka", "fastapi", "faust", "feast", "mlflow", "redis", "requests", "socket",
+    "subprocess", "time", "urllib",
+}  # fmt: skip
+CLOCKS = re.compile(r"\b(datetime|date)\.(now|utcnow|today)\(|\btime\.(time|monotonic)")
+
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+
+# Bracketed, so that this file does not match itself.
+MACHINE_PATHS = re.compile(r"(?<![\w.~}])/([r]oot|[h]ome/\w+|[U]sers/\w+)/|/[o]pt/wheels")
+REGISTRIES = re.compile(
+    r"[p]ypi\.org|[p]ythonhosted|[r]egistry\.npmjs|[r]epo\.maven\.apache|[r]epo1\.maven|[p]roxy\.golang"
+)
+
+
+def modules(package: str) -> dict[str, Path]:
+    """Return the source files of a package by module name."""
+    return {module_name(path): path for path in sorted((ROOT / package).rglob("*.py"))}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+ALL_MODULES = {name: path for package in ALLOWED for name, path in modules(package).items()}
+
+
+def imports(path: Path, nodes: Iterator[ast.AST]) -> set[str]:
+    """Return the absolute names that these statements import (for `from a import b` both `a` and `a.b`)."""
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            package = module_name(path.parent / "__init__.py").split(".")
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def syntax(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def committed_files() -> list[Path]:
+    """Return the project's files, those that are still to be added included."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if listed.returncode == 0:
+        files = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    else:  # an unpacked archive has no git folder
+        files = [
+            path for path in ROOT.rglob("*") if not any(part in {".venv", ".local", "data"} for part in path.parts)
+        ]
+    return [path for path in files if path.is_file()]
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_point_one_way(package: str) -> None:
+    allowed = ALLOWED[package] | {package}
+    for name, path in modules(package).items():
+        used = {each.split(".")[0] for each in imports(path, ast.walk(syntax(path)))} & ALLOWED.keys()
+        assert used <= allowed, f"{name} may not import {used - allowed}"
+
+
+def test_modules_do_not_import_each_other_in_circles() -> None:
+    graph = {}
+    for name, path in ALL_MODULES.items():
+        used = imports(path, iter(syntax(path).body)) & ALL_MODULES.keys()
+        graph[name] = used - {name, name.rpartition(".")[0]}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def test_domain_knows_no_framework_network_or_clock() -> None:
+    for name, path in modules("churn").items():
+        used = {each.split(".")[0] for each in imports(path, ast.walk(syntax(path)))}
+        assert not used & OUTSIDE_THE_DOMAIN, name
+        assert not CLOCKS.search(path.read_text(encoding="utf-8")), f"{name} reads a clock"
+
+
+def test_no_folder_hides_an_installed_package() -> None:
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    installed = importlib.metadata.packages_distributions()
+    shadowed = {name: installed[name] for name in folders & installed.keys() if installed[name] != ["churn-system"]}
+    assert not shadowed
+    assert not folders & set(sys.stdlib_module_names)
+
+
+# librdkafka connects outside Python's sockets, but names its threads.
+IMPORT_ALL = """
+import importlib, pathlib, socket, sys
+
+def refuse(*arguments, **options):
+    raise AssertionError(f"a connection to {arguments[1:] or arguments} at import")
+
+for name in ("connect", "connect_ex", "sendto"):
+    setattr(socket.socket, name, refuse)
+socket.create_connection = socket.getaddrinfo = refuse
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+threads = [path.read_text().strip() for path in pathlib.Path("/proc/self/task").glob("*/comm")]
+assert not [name for name in threads if name.startswith("rdk")], threads
+"""
+
+
+def test_nothing_connects_at_import() -> None:
+    names = [name for name in ALL_MODULES if not name.endswith("__main__")]
+    result = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, *names], cwd=ROOT, capture_output=True, text=True, timeout=170, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_no_machine_path_or_registry_address_is_committed() -> None:
+    found = []
+    for path in committed_files():
+        text = path.read_bytes().decode("utf-8", errors="ignore")
+        found += [f"{path.relative_to(ROOT)}: {hit.group()}" for hit in MACHINE_PATHS.finditer(text)]
+        found += [f"{path.relative_to(ROOT)}: {hit.group()}" for hit in REGISTRIES.finditer(text)]
+        # A checkout directly below the root would match paths inside the images.
+        if len(ROOT.parts) > 2 and f"{ROOT}/" in text:
+            found.append(f"{path.relative_to(ROOT)}: {ROOT}/")
+    assert found == []
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock", "requirements-uv.lock"])
+def test_lock_pins_every_package_by_hash_and_names_no_address(lock: str) -> None:
+    text = (ROOT / lock).read_text(encoding="ascii").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert [line for line in lines if "==" not in line or "--hash=sha256:" not in line] == []
+    assert "://" not in text
+
+
+def test_uv_of_its_own_lock_is_the_one_of_the_development_lock() -> None:
+    own = (ROOT / "requirements-uv.lock").read_text(encoding="ascii").strip()
+    assert own in (ROOT / "requirements-dev.lock").read_text(encoding="ascii")
+
+
+def test_runtime_lock_is_part_of_the_development_lock() -> None:
+    pins = [set(re.findall(r"^\S+==\S+", (ROOT / f).read_text(), re.MULTILINE)) for f in LOCKS]
+    assert pins[0] <= pins[1]

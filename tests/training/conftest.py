@@ -1,0 +1,36 @@
+"""What the tests of training share: the example business, an archive to write, events to write into it."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from churn.declaration import Declaration
+from churn.events import Event
+from feature_repo.declared import load
+from tests.training.archives import archive, midnight
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def elearning() -> Declaration:
+    """Return the example business."""
+    return load(ROOT / "feature_repo" / "declarations" / "elearning.yaml")
+
+
+@pytest.fixture
+def write_archive(tmp_path: Path) -> Callable[[Sequence[Event]], list[Path]]:
+    """Return a function that writes accepted events as one archived segment of partition 0; returns the files."""
+    return lambda events: archive(tmp_path / "archive", events)
+
+
+@pytest.fixture
+def activity() -> Callable[[str, float], Event]:
+    """Return a function that makes a session of a user at a time in days since 1970."""
+
+    def make(user: str, day: float) -> Event:
+        return Event(f"{user}-{day}", user, "session_started", midnight(0) + timedelta(days=day), 1)
+
+    return make

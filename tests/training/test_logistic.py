@@ -1,0 +1,73 @@
+"""What scikit-learn fits and what is served are the same function."""
+
+import numpy as np
+import pytest
+
+from churn.model import LogisticModel, Scorer, decode, encode
+from training.logistic import Fitted, Rows, export, fit, fit_in_time, recalibration, scaling_of
+
+
+def rows(count: int, seed: int = 0) -> Rows:
+    """Return counts, of which the first drives churn; the third is constant, the fourth often missing."""
+    random = np.random.default_rng(seed)
+    matrix = random.poisson(3.0, (count, 4)).astype(np.float32)
+    matrix[:, 2] = 5.0
+    matrix[random.random(count) < 0.3, 3] = np.nan
+    log_odds = 1.0 - 1.2 * np.log1p(matrix[:, 0]) + np.where(np.isnan(matrix[:, 3]), 0.7, 0.0)
+    churned = random.random(count) < 1 / (1 + np.exp(-log_odds))
+    return Rows(matrix, churned, np.repeat(np.arange(8, dtype=np.int32) * 10, count // 8))
+
+
+def exported(fitted: Fitted, data: Rows) -> LogisticModel:
+    """Return the fitted model as it is served, through its JSON."""
+    return decode(encode(export(fitted, "m", "f" * 12, ["a", "b", "c", "d"], data.matrix, {"rows": len(data)})), "test")
+
+
+def test_served_model_equals_scikit_learn() -> None:
+    data = rows(4000)
+    fitted = fit(data, 1.0)
+    direct = fitted.regression.predict_proba(fitted.scaling.inputs(data.matrix))[:, 1]
+    served = Scorer(exported(fitted, data), "1").score(data.matrix).probability
+    assert np.abs(served - direct).max() < 1e-9
+
+
+def test_golden_rows_verify_with_a_recalibrated_model() -> None:
+    data = rows(2000)
+    plain = fit(data, 1.0)
+    model = exported(Fitted(plain.scaling, plain.regression, 1.0, 0.8, -0.3), data)
+    Scorer(model, "1").verify()
+    assert len(model.golden) == 8
+    assert model.golden[-1].values == [None] * 4
+
+
+def test_constant_and_missing_columns_get_scale_one() -> None:
+    matrix = np.array([[5, np.nan, 0], [5, np.nan, 1]], np.float32)
+    scaling = scaling_of(matrix)
+    assert scaling.scale.tolist() == [1.0, 1.0, pytest.approx(np.log(2) / 2)]
+    assert scaling.missing_rate.tolist() == [0.0, 1.0, 0.0]
+
+
+def test_the_same_rows_give_the_same_bytes() -> None:
+    data = rows(1600)
+    folds = [((0, 10, 20), (50, 60, 70))]
+    assert encode(exported(fit_in_time(data, folds), data)) == encode(exported(fit_in_time(data, folds), data))
+
+
+def test_overconfident_log_odds_are_brought_back() -> None:
+    random = np.random.default_rng(3)
+    truth = random.normal(-1, 1, 40_000)
+    churned = random.random(40_000) < 1 / (1 + np.exp(-truth))
+    slope, shift = recalibration(2 * truth + 1, churned)
+    assert slope == pytest.approx(0.5, abs=0.03)
+    assert shift == pytest.approx(-0.5, abs=0.05)
+
+
+def test_calibrated_log_odds_are_left_alone() -> None:
+    random = np.random.default_rng(4)
+    truth = random.normal(-1, 1, 20_000)
+    churned = random.random(20_000) < 1 / (1 + np.exp(-truth))
+    assert recalibration(truth, churned) == (1.0, 0.0)
+
+
+def test_without_room_for_folds_the_default_strength_is_taken() -> None:
+    assert fit_in_time(rows(800), []).strength == 0.1

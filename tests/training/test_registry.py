@@ -1,0 +1,87 @@
+"""Versions, promotion and the way back, on a real MLflow with SQLite."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from churn.errors import DataError, InputError
+from churn.model import GoldenRow, LogisticModel
+from churn.scores import Champion
+from feature_repo.bundles import load
+from training.registry import Registry
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+LATER = datetime(2026, 3, 2, tzinfo=UTC)
+MODEL = LogisticModel("churn", "abc", ["a"], [0.0], [1.0], [1.0], [0.0], [0.0], 0.0, [GoldenRow([0.0], 0.5)], {})
+
+
+@pytest.fixture(scope="module")
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an MLflow database without any run; creating one takes 5 s, so tests copy it."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    Registry(f"sqlite:///{folder / 'mlflow.db'}", "churn", folder, folder).versions()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def registry(new_database: Path, tmp_path: Path) -> Iterator[Registry]:
+    """Return an empty registry."""
+    (tmp_path / "mlflow.db").write_bytes(new_database.read_bytes())
+    yield Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", "churn", tmp_path / "models", tmp_path / "mlartifacts")
+
+
+def registered(registry: Registry, intercept: float = 0.0) -> str:
+    """Register a version whose metrics name its intercept."""
+    half = 0.5 if intercept == 0 else 1 / (1 + 2.718281828459045**-intercept)
+    model = msgspec.structs.replace(MODEL, intercept=intercept, golden=[GoldenRow([0.0], half)])
+    return registry.register(model, {"strength": 0.1}, {"auc": 0.8}, {"data_from": "2026-01-01"}, {"report.txt": "fine"})
+
+
+def test_a_new_version_challenges_and_serves_nobody(registry: Registry) -> None:
+    assert registered(registry) == "1"
+    (version,) = registry.versions()
+    assert (version.version, version.aliases, version.metrics) == ("1", ("challenger",), {"auc": 0.8})
+    assert registry.champion() is None
+
+
+def test_promotion_writes_a_bundle_that_loads(registry: Registry, tmp_path: Path) -> None:
+    record = registry.promote(registered(registry), "first model", NOW)
+    digest = record.sha256
+    assert record == Champion("churn", "1", "churn/1", digest, "abc", NOW, "first model")
+    assert load(tmp_path / "models", record, "abc").version == "1"
+    assert registry.champion() == record
+
+
+def test_rollback_brings_the_previous_champion_back(registry: Registry) -> None:
+    registry.promote(registered(registry), "first", NOW)
+    registry.promote(registered(registry, 1.0), "better", NOW)
+    back = registry.rollback("scores look wrong", LATER)
+    assert (back.version, back.reason, back.promoted_at) == ("1", "scores look wrong", LATER)
+    assert {v.version: v.aliases for v in registry.versions()} == {"1": ("champion",), "2": ("previous",)}
+
+
+def test_rollback_without_a_previous_champion_is_refused(registry: Registry) -> None:
+    registry.promote(registered(registry), "first", NOW)
+    with pytest.raises(InputError, match="no previous champion"):
+        registry.rollback("why not", NOW)
+
+
+def test_an_unknown_version_is_refused(registry: Registry) -> None:
+    registered(registry)
+    with pytest.raises(InputError, match="no version 9"):
+        registry.promote("9", "typo", NOW)
+
+
+def test_a_damaged_artifact_changes_nothing(registry: Registry, tmp_path: Path) -> None:
+    registry.promote(registered(registry), "first", NOW)
+    version = registered(registry, 1.0)
+    for path in (tmp_path / "mlartifacts").rglob("model.json"):
+        path.write_text(path.read_text().replace('"intercept": 1', '"intercept": 3'))
+    with pytest.raises(DataError, match="golden rows differ"):
+        registry.promote(version, "broken", NOW)
+    champion = registry.champion()
+    assert champion is not None
+    assert champion.version == "1"

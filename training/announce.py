@@ -1,0 +1,41 @@
+"""Telling every scorer and the API which version serves, on the compacted models topic."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from churn.errors import OutageError
+from churn.scores import Champion, encode
+
+DELIVERY_SECONDS = 15.0
+
+
+def announce(config: Mapping[str, object], topic: str, champion: Champion) -> None:
+    """Publish a champion record and wait until all in-sync replicas have it; `config` is librdkafka's.
+
+    Raises:
+        OutageError: Kafka did not confirm it in time; the registry is already changed, announce again.
+    """
+    from confluent_kafka import KafkaException, Producer
+
+    problems: list[str] = []
+
+    def delivered(error: Any, _: Any) -> None:
+        if error is not None:
+            problems.append(str(error))
+
+    timeout_ms = int(DELIVERY_SECONDS * 1000) - 1000
+    producer = Producer({**config, "enable.idempotence": True, "acks": "all", "message.timeout.ms": timeout_ms})
+    try:
+        producer.produce(topic, key=champion.model.encode(), value=encode(champion), on_delivery=delivered)
+        left = producer.flush(DELIVERY_SECONDS)
+    except (KafkaException, BufferError) as error:
+        raise _outage(champion, topic, str(error)) from error
+    if left or problems:
+        raise _outage(champion, topic, ", ".join(problems) or "no confirmation in time")
+
+
+def _outage(champion: Champion, topic: str, seen: str) -> OutageError:
+    return OutageError(
+        f"{champion.model} {champion.version} is champion in the registry, but {topic} did not take the announcement ({seen}); "
+        "announce it again when Kafka answers"
+    )

@@ -1,0 +1,235 @@
+"""Model versions in MLflow: runs, registered versions, and the aliases champion, previous and challenger.
+
+MLflow keeps the record; what serves is the bundle that a promotion writes to the models folder, announced on the
+models topic. MLflow is imported where it is used, because that takes 3 s.
+"""
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from churn.errors import DataError, InputError
+from churn.model import LogisticModel, Scorer, decode, encode
+from churn.scores import Champion
+from feature_repo.bundles import MODEL_FILE, save
+
+CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version as people see it in a list."""
+
+    version: str
+    aliases: tuple[str, ...]
+    created_at: datetime
+    feature_set_version: str
+    metrics: Mapping[str, float]
+    reason: str
+
+
+class Registry:
+    """Versions of one model. `artifacts_dir` holds MLflow's files unless the tracking server keeps its own."""
+
+    def __init__(self, tracking_uri: str, name: str, models_dir: Path, artifacts_dir: Path) -> None:
+        """Remember where things are; connects at the first call."""
+        self.name = name
+        self._uri = tracking_uri
+        self._models_dir = models_dir
+        self._artifacts_dir = artifacts_dir
+        self._opened: Any = None
+
+    @property
+    def _client(self) -> Any:
+        if self._opened is None:
+            # Set before the import, which reads it: no usage data leaves this machine.
+            os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+            with _third_party_noise():
+                from mlflow import MlflowClient
+
+                _make_folder_of(self._uri)
+                self._opened = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+                # Migration messages of a new database, one a table.
+                logging.getLogger("alembic").setLevel(logging.WARNING)
+        return self._opened
+
+    def register(
+        self,
+        model: LogisticModel,
+        params: Mapping[str, object],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        texts: Mapping[str, str],
+    ) -> str:
+        """Log a run with the model's bundle and `texts` (file name to content), register it, return its version."""
+        with _third_party_noise():
+            run_id = self._log(model, params, metrics, tags, texts)
+            self._create_name()
+            source = f"{self._client.get_run(run_id).info.artifact_uri}/{MODEL_FILE}"
+            facts = {"feature_set_version": model.feature_set_version} | dict(tags)
+            version = self._client.create_model_version(self.name, source, run_id=run_id, tags=facts)
+            self._client.set_registered_model_alias(self.name, CHALLENGER, version.version)
+        return str(version.version)
+
+    def _log(
+        self,
+        model: LogisticModel,
+        params: Mapping[str, object],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        texts: Mapping[str, str],
+    ) -> str:
+        client = self._client
+        run = client.create_run(self._experiment(), tags={"feature_set_version": model.feature_set_version} | dict(tags))
+        run_id = str(run.info.run_id)
+        for key, value in params.items():
+            client.log_param(run_id, key, value)
+        for key, number in metrics.items():
+            client.log_metric(run_id, key, number)
+        client.log_text(run_id, encode(model).decode(), MODEL_FILE)
+        for file, content in texts.items():
+            client.log_text(run_id, content, file)
+        client.set_terminated(run_id)
+        return run_id
+
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(self.name)
+        if found is not None:
+            return str(found.experiment_id)
+        own = urlsplit(self._uri).scheme not in ("http", "https")
+        location = self._artifacts_dir.absolute().as_uri() if own else None
+        return str(self._client.create_experiment(self.name, artifact_location=location))
+
+    def _create_name(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(self.name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def promote(self, version: str, reason: str, now: datetime) -> Champion:
+        """Make a version the champion: write its bundle, move the aliases, return what must be announced.
+
+        Raises:
+            InputError: there is no such version.
+            DataError: its artifact is damaged or does not score its golden rows; nothing is changed.
+        """
+        with _third_party_noise():
+            model = self.model(version)
+            Scorer(model, version).verify()
+            bundle, digest = save(self._models_dir, model, version)
+            record = Champion(self.name, version, bundle, digest, model.feature_set_version, now, reason)
+            self._note(record)
+            old = self._alias(CHAMPION)
+            if old not in (None, version):
+                self._client.set_registered_model_alias(self.name, PREVIOUS, old)
+            self._client.set_registered_model_alias(self.name, CHAMPION, version)
+            if self._alias(CHALLENGER) == version:
+                self._client.delete_registered_model_alias(self.name, CHALLENGER)
+        return record
+
+    def _note(self, record: Champion) -> None:
+        for key in ("bundle", "sha256", "reason"):
+            self._client.set_model_version_tag(self.name, record.version, key, getattr(record, key))
+        self._client.set_model_version_tag(self.name, record.version, "promoted_at", record.promoted_at.isoformat())
+
+    def rollback(self, reason: str, now: datetime) -> Champion:
+        """Make the previous champion serve again; the present one becomes `previous`.
+
+        Raises:
+            InputError: there is no previous champion.
+        """
+        with _third_party_noise():
+            previous = self._alias(PREVIOUS)
+        if previous is None:
+            raise InputError(f"model {self.name} has no previous champion to go back to; promote a version first")
+        return self.promote(previous, reason, now)
+
+    def champion(self) -> Champion | None:
+        """Return the record of the current champion, to be announced again; None before the first promotion."""
+        with _third_party_noise():
+            version = self._alias(CHAMPION)
+            if version is None:
+                return None
+            tags = self._client.get_model_version(self.name, version).tags
+        promoted_at = datetime.fromisoformat(tags["promoted_at"])
+        return Champion(
+            self.name, version, tags["bundle"], tags["sha256"], tags["feature_set_version"], promoted_at, tags["reason"]
+        )
+
+    def model(self, version: str) -> LogisticModel:
+        """Return the model of a version from its artifact.
+
+        Raises:
+            InputError: there is no such version.
+        """
+        with _third_party_noise():
+            from mlflow.exceptions import MlflowException
+
+            try:
+                run_id = self._client.get_model_version(self.name, version).run_id
+            except MlflowException as error:
+                raise InputError(f"model {self.name} has no version {version}: {error.message}") from error
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(self._client.download_artifacts(run_id, MODEL_FILE, folder))
+                data = path.read_bytes()
+        return decode(data, f"model {self.name} {version}")
+
+    def versions(self) -> list[Version]:
+        """Return every version, newest first."""
+        with _third_party_noise():
+            found = self._client.search_model_versions(f"name = '{self.name}'", max_results=1000)
+            listed = [self._version(entry) for entry in found]
+        return sorted(listed, key=lambda version: int(version.version), reverse=True)
+
+    def _version(self, entry: Any) -> Version:
+        try:
+            # A search result carries no aliases.
+            whole = self._client.get_model_version(self.name, entry.version)
+            metrics = self._client.get_run(entry.run_id).data.metrics
+        except OSError as error:
+            raise DataError(f"model {self.name} {entry.version}: its run cannot be read: {error}") from error
+        created = datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC)
+        tags = whole.tags
+        return Version(
+            str(entry.version),
+            tuple(sorted(whole.aliases)),
+            created,
+            tags.get("feature_set_version", ""),
+            metrics,
+            tags.get("reason", ""),
+        )
+
+    def _alias(self, alias: str) -> str | None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(self._client.get_model_version_by_alias(self.name, alias).version)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+
+@contextmanager
+def _third_party_noise() -> Iterator[None]:
+    """Silence deprecation warnings inside MLflow and its dependencies, which nobody here can act on; errors pass."""
+    with warnings.catch_warnings():
+        for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning, UserWarning):
+            warnings.simplefilter("ignore", category)
+        yield
+
+
+def _make_folder_of(uri: str) -> None:
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
