@@ -52,8 +52,9 @@ class ChampionHolder:
 
     def retry(self) -> None:
         """Try a refused champion again: its bundle may have arrived by now on a shared volume."""
-        if self.refusal is not None and self._named is not None:
-            self._take(self._named)
+        named, refusal = self._named, self.refusal
+        if named is not None and refusal is not None and refusal.version == named.version:
+            self._take(named)
 
     def refuse(self, version: str, reason: str) -> None:
         """Note that a version must not serve."""

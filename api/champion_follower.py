@@ -62,6 +62,8 @@ class ChampionFollower:
         try:
             self._pending = decode_champion(message.value())
         except msgspec.MsgspecError as error:
+            # What came before it serves; applied first, or it would clear the refusal.
+            self._apply()
             where = f"{self._topic} partition {message.partition()} offset {message.offset()}"
             self._holder.refuse("unreadable", f"{where} is not a champion record: {error}; publish it again")
 

@@ -16,6 +16,8 @@ def client_config(settings: Settings) -> ClientConfig:
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         "security.protocol": settings.kafka_security_protocol,
     }
+    if settings.kafka_ssl_ca_file:
+        config |= {"ssl.ca.location": settings.kafka_ssl_ca_file}
     if settings.kafka_sasl_mechanism:
         config |= {
             "sasl.mechanism": settings.kafka_sasl_mechanism,

@@ -14,6 +14,7 @@ class Settings(BaseModel):
         default="127.0.0.1:9092", description="Kafka brokers, host:port, comma separated"
     )
     kafka_security_protocol: str = Field(default="PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
+    kafka_ssl_ca_file: str = Field(default="", description="PEM file of the brokers' authority; empty: the system's")
     kafka_sasl_mechanism: str = Field(
         default="", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty without SASL"
     )
@@ -46,6 +47,9 @@ class Settings(BaseModel):
     )
     medium_risk: float = Field(default=0.2, gt=0, lt=1, description="probability from which a user is of medium risk")
     high_risk: float = Field(default=0.5, gt=0, lt=1, description="probability from which a user is of high risk")
+    session_timeout_seconds: int = Field(
+        default=10, ge=6, le=300, description="silence after which a worker's partitions move to another"
+    )
     emit_interval_ms: int = Field(
         default=50, ge=5, le=10_000, description="how often touched users are emitted when live"
     )

@@ -10,7 +10,7 @@ import click
 
 from churn.errors import ChurnError, InputError, OutageError
 from churn.settings import Settings
-from compose import produce_commands
+from compose import look_commands, model_commands, produce_commands
 from compose.environment import read_settings, settings_table
 
 EXIT_INPUT, EXIT_DEFECT, EXIT_OUTAGE = 2, 1, 75
@@ -122,3 +122,8 @@ def schemas(out: Path | None) -> None:
 main.add_command(produce_commands.produce)
 main.add_command(produce_commands.import_command)
 main.add_command(produce_commands.oulad)
+main.add_command(model_commands.train)
+main.add_command(model_commands.score)
+main.add_command(model_commands.models)
+main.add_command(look_commands.tail)
+main.add_command(look_commands.lookup)

@@ -71,6 +71,8 @@ def free_ports(count: int) -> list[int]:
 def bound_socket(port: int) -> socket.socket | None:
     """Return a socket that holds the port, or None if somebody else does."""
     candidate = socket.socket()
+    # Connections of a killed predecessor linger for a minute; they do not hold the port, a listener does.
+    candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         candidate.bind((LOOPBACK, port))
     except OSError:

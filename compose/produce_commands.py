@@ -27,7 +27,9 @@ def publisher(settings: Settings) -> Publisher:
 @click.option("--seed", default=1, show_default=True, help="same seed, same business")
 @click.option("--live/--no-live", default=False, help="go on as time passes, after the history")
 @click.option("--history/--no-history", default=True, help="publish the history first")
-@click.option("--since", type=click.DateTime(), help="with --no-history: go on from this UTC time (default: now)")
+@click.option(
+    "--since", type=click.DateTime(), help="UTC time at which the history ends and live begins (default: now)"
+)
 @click.option("--rate", default=0.0, help="with --live: extra visits a second on top of the business's own pace")
 @click.option("--drift", multiple=True, help="KIND:YYYY-MM-DD, e.g. price-rise:2026-03-01 (repeatable)")
 @click.option("--duplicates", default=0.0, help="share of events published twice")
@@ -40,16 +42,17 @@ def produce(settings: Settings, **options: Any) -> None:
     from producers.synthetic.history import publish_history
 
     now = datetime.now(UTC)
-    business = business_of(options, now)
+    since = options["since"].replace(tzinfo=UTC) if options["since"] else now
+    # The scenario is named by where its history ends: going on with another end would be another business.
+    business = business_of(options, since)
     truth = settings.data_dir / "truth"
     with publisher(settings) as sink:
-        until = (options["since"].replace(tzinfo=UTC) if options["since"] else now) if not options["history"] else now
         if options["history"]:
-            done = publish_history(business, sink, truth, now, Progress("history").days)
+            done = publish_history(business, sink, truth, since, Progress("history").days)
             sink.flush()
             click.echo(f"history: {done.events:,} events up to {done.until:%Y-%m-%d %H:%M} UTC; noise: {done.noise}")
         if options["live"]:
-            live(business, sink, until, options["rate"], truth)
+            live(business, sink, since, options["rate"], truth)
 
 
 def business_of(options: dict[str, Any], now: datetime) -> Any:

@@ -1,8 +1,16 @@
 """Prometheus instruments made from the metric table; one set a process."""
 
+from collections.abc import Mapping
+from typing import get_args
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from churn.blocks import Kind
 from churn.metrics import Metric, of_process
+from churn.scores import BANDS
+
+KNOWN_LABELS: Mapping[tuple[str, ...], tuple[str, ...]] = {("band",): BANDS, ("kind",): get_args(Kind)}
+"""Label values known beforehand: their counters start at 0, because a rate does not see the first step of a new series."""
 
 
 class Instruments:
@@ -18,7 +26,10 @@ class Instruments:
 
     def _add(self, metric: Metric) -> None:
         if metric.kind == "counter":
-            self._counters[metric.name] = Counter(metric.name, metric.help, metric.labels, registry=self.registry)
+            counter = Counter(metric.name, metric.help, metric.labels, registry=self.registry)
+            for value in KNOWN_LABELS.get(metric.labels, ()):
+                counter.labels(value)
+            self._counters[metric.name] = counter
         elif metric.kind == "gauge":
             self._gauges[metric.name] = Gauge(metric.name, metric.help, metric.labels, registry=self.registry)
         else:

@@ -104,6 +104,11 @@ class OnlineWriter:
         (epoch,) = self._wire.exchange(command(b"INCR", fence_key.encode()), 1)
         return Fence(fence_key, int(epoch))
 
+    def holds(self, fence: tuple[str, int]) -> bool:
+        """Tell whether the fence stands in Redis; a fence that was written and is gone means that Redis lost its rows."""
+        (held,) = self._wire.exchange(command(b"GET", fence[0].encode()), 1)
+        return held is not None
+
     def close(self) -> None:
         """Close the connection."""
         self._wire.close()

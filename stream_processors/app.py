@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import ssl
 from typing import Any
 
 import faust
@@ -38,8 +39,8 @@ def create_app(role: Role, settings: Settings) -> BatchApp:
         stream_buffer_maxsize=BUFFERED_BATCHES,
         broker_max_poll_records=BATCH_RECORDS,
         broker_commit_interval=1.0,
-        broker_session_timeout=30.0,
-        broker_heartbeat_interval=3.0,
+        broker_session_timeout=float(settings.session_timeout_seconds),
+        broker_heartbeat_interval=settings.session_timeout_seconds / 4,
         broker_request_timeout=120.0,
         consumer_max_fetch_size=4 * 1024 * 1024,
         consumer_auto_offset_reset="earliest",
@@ -50,13 +51,19 @@ def create_app(role: Role, settings: Settings) -> BatchApp:
 
 
 def _credentials(settings: Settings) -> Any:
-    if not settings.kafka_sasl_mechanism:
-        return None
-    return faust.SASLCredentials(
-        mechanism=settings.kafka_sasl_mechanism,
-        username=settings.kafka_sasl_username,
-        password=settings.kafka_sasl_password.get_secret_value(),
+    """Return Faust's form of the security settings; None for a plain connection."""
+    protocol = settings.kafka_security_protocol.upper()
+    context = (
+        ssl.create_default_context(cafile=settings.kafka_ssl_ca_file or None) if protocol.endswith("SSL") else None
     )
+    if protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            mechanism=settings.kafka_sasl_mechanism,
+            username=settings.kafka_sasl_username,
+            password=settings.kafka_sasl_password.get_secret_value(),
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context else None
 
 
 def _connect(app: BatchApp, role: Role, settings: Settings) -> None:

@@ -39,7 +39,7 @@ from stream_processors.owned import OwnedPartition
 from stream_processors.restore import Restorer
 
 RETRY_US = 1_000_000
-"""A dependency that is away is asked again once a second."""
+"""A dependency that is away is asked again once a second, and so is Redis whether it still has its rows."""
 SLICE_USERS = 20_000
 """At most this many rows go to the online store in one tick, so that a midnight does not hold up live events."""
 
@@ -75,7 +75,7 @@ class FeaturesRole:
         self._letters: dict[int, list[DeadLetter]] = {}
         self._checkpoints: dict[int, asyncio.Task[None]] = {}
         self._problems: dict[str, str] = {}
-        self._retry_online_us = 0
+        self._retry_online_us = self._verified_us = 0
         self._follower = ModelsFollower(config, MODELS.name(prefix), settings.model_name, self._on_champion)
         self._follower.start()
 
@@ -213,9 +213,12 @@ class FeaturesRole:
         for owned in list(self._owned.values()):
             self._pass_time(owned, wall_us)
         self._output.poll()
+        verify = wall_us - self._verified_us >= RETRY_US
+        if verify:
+            self._verified_us = wall_us
         for owned in list(self._owned.values()):
             if owned.emits_updates and wall_us >= self._retry_online_us:
-                await self._try_online(owned)
+                await self._try_online(owned, verify)
             self._start_checkpoint(owned, wall_us)
 
     def _pass_time(self, owned: OwnedPartition, wall_us: int) -> None:
@@ -230,13 +233,26 @@ class FeaturesRole:
         elif owned.emits_updates:
             self._emit_updates(owned)
 
-    async def _try_online(self, owned: OwnedPartition) -> None:
+    async def _try_online(self, owned: OwnedPartition, verify: bool) -> None:
         try:
+            if verify:
+                await self._verify_online(owned)
             await self._write_online(owned)
             self._problems.pop("online store", None)
         except OutageError as error:
             self._problems["online store"] = str(error)
             self._retry_online_us = self._wall_us() + RETRY_US
+
+    async def _verify_online(self, owned: OwnedPartition) -> None:
+        """Refill an online store that was emptied: the fence is written with the first rows and goes with the rest."""
+        fence = self._fence_of(owned)
+        if owned.fenced and not await asyncio.to_thread(self._writer.holds, fence):
+            log.warning("the online store was emptied; it is filled again from the state", partition=owned.state.number)
+            owned.fenced = False
+            owned.refresh_for = ""
+
+    def _fence_of(self, owned: OwnedPartition) -> tuple[str, int]:
+        return f"{self._fence}{owned.state.number}", owned.epoch
 
     async def _write_online(self, owned: OwnedPartition) -> None:
         slots = owned.take_stale(SLICE_USERS)
@@ -244,7 +260,7 @@ class FeaturesRole:
             return
         arrived_us, owned.oldest_online_us = owned.oldest_online_us, 0
         matrix, as_of_us = owned.state.emitted(slots)
-        users, fence = owned.state.names(slots), (f"{self._fence}{owned.state.number}", owned.epoch)
+        users, fence = owned.state.names(slots), self._fence_of(owned)
         started_us = self._wall_us()
         try:
             await asyncio.to_thread(self._writer.write, users, matrix, as_of_us, fence)
@@ -252,6 +268,7 @@ class FeaturesRole:
             owned.mark_stale(slots)
             owned.oldest_online_us = arrived_us
             raise
+        owned.fenced = True
         done_us = self._wall_us()
         self._instruments.observe("churn_online_write_seconds", (done_us - started_us) / 1e6)
         self._instruments.count("churn_online_rows", len(slots))

@@ -26,6 +26,7 @@ class OwnedPartition:
         saved_offset: everything below is durable.
         generation: the consumer group's generation in which it was last assigned.
         refresh_for: a model version that wants to see everyone.
+        fenced: whether rows of this owner stand in the online store.
         oldest_online_us: arrival of the oldest event whose effect is not in the online store.
     """
 
@@ -40,6 +41,7 @@ class OwnedPartition:
     last_checkpoint_us: int = 0
     refresh_for: str | None = None
     oldest_online_us: int = 0
+    fenced: bool = False
     stale: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     @property

@@ -8,6 +8,7 @@ block is walked forward through the days once, so memory follows the block, not 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -117,7 +118,7 @@ class History:
 
 def _days_between(days: Int64s, start: int, stop: int) -> Iterator[tuple[int, int]]:
     bounds = [start, *(np.flatnonzero(np.diff(days[start:stop])) + start + 1).tolist(), stop]
-    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, last in pairwise(bounds):
         if last > first:
             yield first, last
 

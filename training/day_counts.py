@@ -55,7 +55,7 @@ class DayCounts:
         self._database.execute("SET preserve_insertion_order = false")
         self._reduce(files)
         found = self._database.execute("SELECT user_id, observed_until FROM users ORDER BY number").fetchnumpy()
-        self.users: list[str] = found["user_id"].tolist()
+        self.users: list[str] = [str(user) for user in found["user_id"]]
         self.observed_until: Int32s = np.asarray(found["observed_until"], np.int32)
         ends = self._database.execute("SELECT min(day), max(day), sum(events) FROM days").fetchall()[0]
         self.first_day, self.last_day, self.events = int(ends[0]), int(ends[1]), int(ends[2])
@@ -79,9 +79,9 @@ class DayCounts:
         return DayRows(
             (np.asarray(found["number"], np.int64) - start).astype(np.intp),
             np.asarray(found["day"], np.int64),
-            _stack([found[f"units_{c}"] for c in range(counters)], count, np.dtype(np.int64)),
-            _stack([found[f"fed_{c}"] for c in range(counters)], count, np.dtype(np.bool_)),
-            _stack([found[f"register_{r}"] for r in range(registers)], count, np.dtype(np.int64)),
+            _stack([found[f"units_{c}"] for c in range(counters)], count),
+            _stack([found[f"fed_{c}"] for c in range(counters)], count).astype(np.bool_),
+            _stack([found[f"register_{r}"] for r in range(registers)], count),
         )
 
     def blocks(self, size: int) -> Iterator[tuple[int, int]]:
@@ -107,10 +107,10 @@ USERS = """CREATE TABLE users AS
     JOIN (SELECT partition, max(day) AS observed_until FROM days GROUP BY partition) AS last USING (partition)"""
 
 
-def _stack(columns: list[npt.NDArray[np.generic]], rows: int, dtype: np.dtype[np.generic]) -> npt.NDArray[np.generic]:
+def _stack(columns: Sequence[npt.ArrayLike], rows: int) -> Int64s:
     if not columns:
-        return np.zeros((rows, 0), dtype)
-    return np.stack([np.asarray(column, dtype) for column in columns], axis=1)
+        return np.zeros((rows, 0), np.int64)
+    return np.stack([np.asarray(column, np.int64) for column in columns], axis=1)
 
 
 def _events(files: Sequence[Path]) -> str:
@@ -135,9 +135,8 @@ def _by_user_and_day(layout: Layout, files: Sequence[Path], columns: set[str]) -
 def _units(layout: Layout, counter: int, columns: set[str]) -> str:
     cases = []
     for event, increments in zip(layout.event_types, layout.increments, strict=True):
-        for increment in increments:
-            if increment.counter == counter:
-                cases.append(f"WHEN {_text(event)} THEN {_added(increment, columns)}")
+        added = [_added(increment, columns) for increment in increments if increment.counter == counter]
+        cases += [f"WHEN {_text(event)} THEN {units}" for units in added]
     summed = f"sum(CASE event_type {' '.join(cases)} ELSE 0 END)" if cases else "0"
     return f"{summed}::BIGINT AS units_{counter}"
 

@@ -18,7 +18,8 @@ def judge(candidate: Evaluation, floor: Evaluation, champion: Evaluation | None,
 
     `champion_note` says which champion that is, or why there is none to compare with.
     """
-    failed, passed = [], []
+    failed: list[str] = []
+    passed: list[str] = []
     for name, good, seen in _conditions(candidate, floor, champion, champion_note):
         (passed if good else failed).append(f"{'passed' if good else 'FAILED'}: {name} ({seen})")
     if champion is None:

@@ -4,7 +4,6 @@ MLflow keeps the record; what serves is the bundle that a promotion writes to th
 models topic. MLflow is imported where it is used, because that takes 3 s.
 """
 
-import logging
 import os
 import tempfile
 import warnings
@@ -50,15 +49,16 @@ class Registry:
     @property
     def _client(self) -> Any:
         if self._opened is None:
-            # Set before the import, which reads it: no usage data leaves this machine.
+            # Set before the import, which reads them: no usage data leaves this machine, no bars and migration notes
+            # stand between our own lines, errors and warnings still do.
             os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+            os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+            os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
             with _third_party_noise():
                 from mlflow import MlflowClient
 
                 _make_folder_of(self._uri)
                 self._opened = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
-                # Migration messages of a new database, one a table.
-                logging.getLogger("alembic").setLevel(logging.WARNING)
         return self._opened
 
     def register(

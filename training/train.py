@@ -6,7 +6,7 @@ Nothing is promoted here: the report's verdict says whether the gate would let t
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -30,6 +30,8 @@ from training.truth import true_probabilities
 MAX_TRAIN_ROWS = 300_000
 """Beyond it a fixed sample by hash of user and snapshot is taken: 300,000 rows pin 60 weights to the third digit."""
 MAX_TEST_ROWS = 300_000
+EXAMPLES = 5000
+"""Golden rows are chosen among so many of the first training rows."""
 Progress = Callable[[str], None]
 DAY_ZERO = date(1970, 1, 1)
 
@@ -88,51 +90,43 @@ def train(
     """
     watch = Stopwatch(progress)
     watch.step("reading the archive")
+    horizon = declaration.label.horizon_days
     with tempfile.TemporaryDirectory() as scratch, DataSet(declaration, files(archive_dir), Path(scratch)) as data:
-        horizon = declaration.label.horizon_days
         split = by_time(_snapshots(data, as_ofs, horizon), test_fraction, horizon)
         watch.step("building the snapshots")
-        train_part = gather(data, split.train, horizon, MAX_TRAIN_ROWS)
-        test_part = gather(data, split.test, horizon, MAX_TEST_ROWS)
-        counts = data.counts
+        material = _material(data, split, horizon)
     watch.step("fitting")
-    rows = train_part.rows
+    rows = material.train.rows
     fitted = fit_in_time(rows, [(fold.train, fold.test) for fold in folds(split.train, horizon)])
-    facts = _facts(now, split, train_part, fitted)
     names, version = declaration.feature_names, declaration.feature_set_version
-    model = export(fitted, registry.name, version, names, rows.matrix[:5000], facts)
+    model = export(fitted, registry.name, version, names, rows.matrix[:EXAMPLES], _facts(now, material, fitted))
     watch.step("evaluating on the hold-out")
-    evaluation = evaluate(test_part.rows.churned, scored(model, test_part.rows.matrix), threshold)
-    floor = RecencyFloor.learn(train_part.silent_days, rows.churned, horizon)
-    champion, champion_note = _champion(registry, version, test_part, threshold, split)
-    rivals = _rivals(model, floor, champion, test_part, threshold, truth_dir)
-    verdict = judge(evaluation, rivals.recency, champion, champion_note)
+    judges = Judges(registry, declaration, material, threshold, truth_dir)
+    report = _report(declaration, now, material, fitted, model, judges)
     watch.step("registering")
-    report = TrainingReport(
-        registry.name,
-        "",
-        version,
-        declaration.business,
-        now.isoformat(),
-        counts.events,
-        len(counts.users),
-        _iso(counts.first_day),
-        _iso(counts.last_day),
-        horizon,
-        tuple(_iso(day) for day in split.train),
-        tuple(_iso(day) for day in split.test),
-        len(rows),
-        float(rows.churned.mean()),
-        train_part.share,
-        fitted.strength,
-        fitted.slope,
-        fitted.shift,
-        evaluation,
-        rivals,
-        verdict,
-        watch.seconds,
-    )
-    return registered(report, registry, model, watch)
+    report = replace(report, version=_register(report, registry, model))
+    watch.step("")
+    return replace(report, seconds=dict(watch.seconds))
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a training works on: both sides of the split, and where they come from (UTC day numbers)."""
+
+    split: Split
+    train: Gathered
+    test: Gathered
+    events: int
+    users: int
+    first_day: int
+    last_day: int
+
+
+def _material(data: DataSet, split: Split, horizon_days: int) -> Material:
+    train_part = gather(data, split.train, horizon_days, MAX_TRAIN_ROWS)
+    test_part = gather(data, split.test, horizon_days, MAX_TEST_ROWS)
+    counts = data.counts
+    return Material(split, train_part, test_part, counts.events, len(counts.users), counts.first_day, counts.last_day)
 
 
 def _snapshots(data: DataSet, as_ofs: Sequence[date] | None, horizon_days: int) -> tuple[int, ...]:
@@ -166,55 +160,101 @@ def gather(data: DataSet, days: Sequence[int], horizon_days: int, limit: int) ->
     return Gathered(rows, [user for part in parts for user in part.users], silent, share)
 
 
-def _facts(now: datetime, split: Split, part: Gathered, fitted: Fitted) -> dict[str, str | float | int]:
+def _facts(now: datetime, material: Material, fitted: Fitted) -> dict[str, str | float | int]:
     return {
         "trained_at": now.isoformat(),
-        "train_from": _iso(split.train[0]),
-        "train_until": _iso(split.train[-1]),
-        "rows": len(part.rows),
-        "positive_rate": round(float(part.rows.churned.mean()), 6),
+        "train_from": _iso(material.split.train[0]),
+        "train_until": _iso(material.split.train[-1]),
+        "rows": len(material.train.rows),
+        "positive_rate": round(float(material.train.rows.churned.mean()), 6),
         "strength": fitted.strength,
         "recalibration_slope": fitted.slope,
     }
 
 
-def _champion(
-    registry: Registry, version: str, part: Gathered, threshold: float, split: Split
-) -> tuple[Evaluation | None, str]:
-    record = registry.champion()
-    if record is None:
-        return None, "there is none yet"
-    if record.feature_set_version != version:
-        return None, f"version {record.version} reads feature set {record.feature_set_version} and cannot serve {version}"
-    model = registry.model(record.version)
-    until = str(model.trained.get("train_until", ""))
-    overlap = until > _iso(split.train[-1])
-    note = f"version {record.version}" + (f", which learnt until {until} and may know these rows" if overlap else "")
-    return evaluate(part.rows.churned, scored(model, part.rows.matrix), threshold), note
+@dataclass(frozen=True)
+class Judges:
+    """Everything that scores the hold-out beside the new model."""
+
+    registry: Registry
+    declaration: Declaration
+    material: Material
+    threshold: float
+    truth_dir: Path | None
+
+    def of_model(self, model: LogisticModel) -> Evaluation:
+        """Return the measures of a model on the hold-out."""
+        rows = self.material.test.rows
+        return evaluate(rows.churned, scored(model, rows.matrix), self.threshold)
+
+    def rivals(self, model: LogisticModel) -> tuple[Rivals, str]:
+        """Return the measures of the others on the same rows, and which champion is among them."""
+        champion, note = self._champion()
+        oracle, beside = self._oracle(model) if self.truth_dir else (None, None)
+        return Rivals(self._recency(), champion, oracle, beside), note
+
+    def _recency(self) -> Evaluation:
+        train_part, test = self.material.train, self.material.test
+        horizon = self.declaration.label.horizon_days
+        floor = RecencyFloor.learn(train_part.silent_days, train_part.rows.churned, horizon)
+        return evaluate(test.rows.churned, floor.score(test.silent_days), self.threshold)
+
+    def _champion(self) -> tuple[Evaluation | None, str]:
+        record, version = self.registry.champion(), self.declaration.feature_set_version
+        if record is None:
+            return None, "there is none yet"
+        if record.feature_set_version != version:
+            return None, f"version {record.version} reads feature set {record.feature_set_version}, not {version}"
+        model = self.registry.model(record.version)
+        until = str(model.trained.get("train_until", ""))
+        knows = f", which learnt until {until} and may know these rows"
+        overlaps = until > _iso(self.material.split.train[-1])
+        return self.of_model(model), f"version {record.version}{knows if overlaps else ''}"
+
+    def _oracle(self, model: LogisticModel) -> tuple[Evaluation, Evaluation]:
+        test, folder = self.material.test, self.truth_dir or Path()
+        truth = true_probabilities(folder, test.users, test.rows.days)
+        known = ~np.isnan(truth)
+        if not known.any():
+            raise DataError(f"{folder}: the truth knows no user and midnight of the hold-out; it belongs to another history")
+        rows = test.rows.take(known)
+        oracle = evaluate(rows.churned, truth[known], self.threshold)
+        return oracle, evaluate(rows.churned, scored(model, rows.matrix), self.threshold)
 
 
-def _rivals(
-    model: LogisticModel,
-    floor: RecencyFloor,
-    champion: Evaluation | None,
-    part: Gathered,
-    threshold: float,
-    truth_dir: Path | None,
-) -> Rivals:
-    recency = evaluate(part.rows.churned, floor.score(part.silent_days), threshold)
-    if truth_dir is None:
-        return Rivals(recency, champion, None, None)
-    truth = true_probabilities(truth_dir, part.users, part.rows.days)
-    known = ~np.isnan(truth)
-    if not known.any():
-        raise DataError(f"{truth_dir}: the truth knows none of the hold-out's users and midnights; it belongs to another history")
-    rows = part.rows.take(known)
-    oracle = evaluate(rows.churned, truth[known], threshold)
-    return Rivals(recency, champion, oracle, evaluate(rows.churned, scored(model, rows.matrix), threshold))
+def _report(
+    declaration: Declaration, now: datetime, material: Material, fitted: Fitted, model: LogisticModel, judges: Judges
+) -> TrainingReport:
+    evaluation = judges.of_model(model)
+    rivals, champion_note = judges.rivals(model)
+    rows = material.train.rows
+    return TrainingReport(
+        model=model.name,
+        version="",
+        feature_set_version=model.feature_set_version,
+        business=declaration.business,
+        trained_at=now.isoformat(),
+        events=material.events,
+        users=material.users,
+        archive_from=_iso(material.first_day),
+        archive_until=_iso(material.last_day),
+        horizon_days=declaration.label.horizon_days,
+        train_as_ofs=tuple(_iso(day) for day in material.split.train),
+        test_as_ofs=tuple(_iso(day) for day in material.split.test),
+        train_rows=len(rows),
+        train_positive_rate=float(rows.churned.mean()),
+        sampled_share=material.train.share,
+        strength=fitted.strength,
+        recalibration_slope=fitted.slope,
+        recalibration_shift=fitted.shift,
+        evaluation=evaluation,
+        rivals=rivals,
+        verdict=judge(evaluation, rivals.recency, rivals.champion, champion_note),
+        seconds={},
+    )
 
 
-def registered(report: TrainingReport, registry: Registry, model: LogisticModel, watch: Stopwatch) -> TrainingReport:
-    """Register the model with its report; returns the report with the version."""
+def _register(report: TrainingReport, registry: Registry, model: LogisticModel) -> str:
     params = {
         "strength": report.strength,
         "train_rows": report.train_rows,
@@ -224,9 +264,10 @@ def registered(report: TrainingReport, registry: Registry, model: LogisticModel,
         "sampled_share": report.sampled_share,
     }
     metrics = {key: value for key, value in vars(report.evaluation).items() if isinstance(value, int | float)}
-    metrics |= {"recency_auc": report.rivals.recency.auc, "recency_log_loss": report.rivals.recency.log_loss}
-    if report.rivals.oracle:
-        metrics |= {"oracle_auc": report.rivals.oracle.auc, "oracle_log_loss": report.rivals.oracle.log_loss}
+    others = {"recency": report.rivals.recency, "oracle": report.rivals.oracle, "champion": report.rivals.champion}
+    for name, other in others.items():
+        if other is not None:
+            metrics |= {f"{name}_auc": other.auc, f"{name}_log_loss": other.log_loss}
     tags = {
         "business": report.business,
         "data_from": report.archive_from,
@@ -234,9 +275,7 @@ def registered(report: TrainingReport, registry: Registry, model: LogisticModel,
         "gate": "passed" if report.verdict.promotes else "failed",
     }
     texts = {"report.json": report.json().decode(), "report.txt": report.text()}
-    version = registry.register(model, params, metrics, tags, texts)
-    watch.step("")
-    return TrainingReport(**{**vars(report), "version": version, "seconds": dict(watch.seconds)})
+    return registry.register(model, params, metrics, tags, texts)
 
 
 def day_number(day: date) -> int:

@@ -3,21 +3,12 @@
 from datetime import timedelta
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from churn import scores
 from churn.scores import Champion, Reason, Score
-from churn.topics import ACTIVITY, MODELS, SCORES
+from churn.topics import MODELS
 from compose.kafka import KafkaServer
 from tests.api.building import AS_OF
-
-
-def create_topics(kafka: KafkaServer, prefix: str) -> None:
-    """Create what the API reads: two partitions of scores and activity, one of models."""
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    wanted = [NewTopic(topic.name(prefix), 1 if topic is MODELS else 2, 1) for topic in (ACTIVITY, SCORES, MODELS)]
-    for future in admin.create_topics(wanted).values():
-        future.result(10)
 
 
 def publish(kafka: KafkaServer, topic: str, *records: tuple[str, bytes]) -> None:

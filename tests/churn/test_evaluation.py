@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics
 
 from churn.errors import InputError
-from churn.evaluation import CalibrationBin, auc, calibration_table, evaluate, lift, log_loss
+from churn.evaluation import auc, calibration_table, evaluate, lift, log_loss
 
 CHURNED = np.array([True, False, True, False, False])
 PROBABILITY = np.array([0.9, 0.8, 0.4, 0.3, 0.1])
@@ -52,10 +52,9 @@ def test_equal_probabilities_rank_nobody() -> None:
 
 def test_calibration_bins_hold_equal_numbers_of_users() -> None:
     table = calibration_table(CHURNED, PROBABILITY, bins=2)
-    assert table == (
-        CalibrationBin(3, pytest.approx(0.8 / 3), pytest.approx(1 / 3)),
-        CalibrationBin(2, pytest.approx(0.85), 0.5),
-    )
+    assert [part.users for part in table] == [3, 2]
+    assert [part.predicted for part in table] == pytest.approx([0.8 / 3, 0.85])
+    assert [part.observed for part in table] == pytest.approx([1 / 3, 0.5])
 
 
 def test_lift_of_a_perfect_top_is_one_over_the_rate() -> None:

@@ -1,5 +1,6 @@
 """The three images: one shared part, nothing moving, nothing privileged, nothing missing."""
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ("stream", "api", "ml")
+OUR_FOLDERS = {"churn", "producers", "feature_repo", "stream_processors", "training", "api", "compose"}
 each_image = pytest.mark.parametrize("image", IMAGES)
 
 
@@ -30,6 +32,14 @@ def arguments(image: str, keyword: str) -> list[str]:
 
 def sources_from_context(image: str) -> set[str]:
     return {value.split()[0].lstrip("/") for value in arguments(image, "COPY") if not value.startswith("--from")}
+
+
+def imported_folders(path: Path) -> set[str]:
+    """Return the folders of ours that a module imports, inside functions too."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
+    return {name.split(".", maxsplit=1)[0] for name in names} & OUR_FOLDERS
 
 
 def allowed_into_context() -> set[str]:
@@ -88,6 +98,17 @@ def test_build_context_holds_every_copied_source(image: str) -> None:
     sources = sources_from_context(image)
     assert sources <= allowed_into_context()
     assert all((ROOT / source).exists() for source in sources)
+
+
+@each_image
+def test_image_holds_every_folder_that_its_folders_import(image: str) -> None:
+    copied = sources_from_context(image) & OUR_FOLDERS
+    modules = [path for folder in copied - {"compose"} for path in (ROOT / folder).rglob("*.py")]
+    assert {folder for path in modules for folder in imported_folders(path)} <= copied
+
+
+def test_stream_image_holds_every_folder_that_the_workers_import() -> None:
+    assert imported_folders(ROOT / "compose" / "workers.py") <= sources_from_context("stream")
 
 
 def test_build_context_holds_nothing_that_no_image_copies() -> None:

@@ -1,6 +1,5 @@
 """Versions, promotion and the way back, on a real MLflow with SQLite."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,10 +26,10 @@ def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def registry(new_database: Path, tmp_path: Path) -> Iterator[Registry]:
+def registry(new_database: Path, tmp_path: Path) -> Registry:
     """Return an empty registry."""
     (tmp_path / "mlflow.db").write_bytes(new_database.read_bytes())
-    yield Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", "churn", tmp_path / "models", tmp_path / "mlartifacts")
+    return Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", "churn", tmp_path / "models", tmp_path / "mlartifacts")
 
 
 def registered(registry: Registry, intercept: float = 0.0) -> str:

@@ -1,0 +1,92 @@
+"""Commands that show what is in the system: topics as they fill, a user by Feast."""
+
+import json
+import time
+from typing import Any
+
+import click
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, TopicPartition
+
+from churn.errors import InputError, OutageError
+from churn.kafka_config import client_config
+from churn.settings import Settings
+from churn.topics import ACTIVITY, DEAD_LETTERS, MODELS, SCORES, Topic
+from compose.topic_admin import partitions_of
+
+READABLE = {topic.suffix: topic for topic in (ACTIVITY, SCORES, DEAD_LETTERS, MODELS)}
+
+
+@click.command()
+@click.argument("topic", type=click.Choice(sorted(READABLE)))
+@click.option("--count", default=0, help="end after so many messages (default: never)")
+@click.option("--from-beginning", is_flag=True, help="start with the oldest message instead of the next one")
+@click.pass_obj
+def tail(settings: Settings, topic: str, count: int, from_beginning: bool) -> None:
+    """Print the messages of TOPIC as they come: key, tab, value."""
+    shown = 0
+    for message in _messages(settings, READABLE[topic], from_beginning):
+        key, value = ((data or b"").decode(errors="replace") for data in (message.key(), message.value()))
+        notes = json.dumps({k: (v or b"").decode(errors="replace") for k, v in message.headers() or []})
+        click.echo(f"{key}\t{value}" + (f"\t{notes}" if message.headers() else ""))
+        shown += 1
+        if shown == count:
+            return
+
+
+def _messages(settings: Settings, topic: Topic, from_beginning: bool) -> Any:
+    consumer = Consumer(
+        {
+            **client_config(settings),
+            "group.id": f"{settings.topic_prefix}-tail",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "log_level": 2,
+        }
+    )
+    start = 0 if from_beginning else OFFSET_END
+    name = topic.name(settings.topic_prefix)
+    consumer.assign([TopicPartition(name, p, start) for p in range(partitions_of(topic, settings))])
+    silent_since = time.monotonic()
+    try:
+        while True:
+            message = consumer.poll(1.0)
+            if message is None:
+                _check_alive(consumer, settings, silent_since)
+            elif message.error() is None:
+                silent_since = time.monotonic()
+                yield message
+            elif message.error().code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise InputError(f"topic {name} does not exist; run `churn topics`")
+    finally:
+        consumer.close()
+
+
+def _check_alive(consumer: Consumer, settings: Settings, silent_since: float) -> None:
+    """Say so when it is not the topic that is quiet but Kafka that is away."""
+    from confluent_kafka import KafkaException
+
+    if time.monotonic() - silent_since < 5:
+        return
+    try:
+        consumer.list_topics(timeout=5)
+    except KafkaException as error:
+        raise OutageError(
+            f"Kafka at {settings.kafka_bootstrap_servers} does not answer: {error.args[0].str()}"
+        ) from error
+
+
+@click.command()
+@click.argument("user_id")
+@click.pass_obj
+def lookup(settings: Settings, user_id: str) -> None:
+    """Print a user's features and score as Feast's `get_online_features` gives them."""
+    from feature_repo.layout import SERVICE
+    from feature_repo.store import default_registry, open_store
+
+    registry = settings.feast_registry or default_registry(settings.data_dir)
+    store = open_store(settings.feast_project, settings.redis_url.get_secret_value(), registry)
+    found = store.get_online_features(store.get_feature_service(SERVICE), [{"user_id": user_id}]).to_dict()
+    for name, values in found.items():
+        click.echo(f"{name:32} {values[0]}")
+    if found.get("probability", [None])[0] is None:
+        click.echo(f"user {user_id} has no score in the online store (yet)", err=True)

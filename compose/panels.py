@@ -1,0 +1,175 @@
+"""What the dashboard shows: rows of panels, each with its queries and a sentence on how to read it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Shape = Literal["timeseries", "stat", "heatmap"]
+
+
+@dataclass(frozen=True)
+class Query:
+    """A PromQL expression and the name of its series (Grafana's `{{label}}`)."""
+
+    expr: str
+    legend: str = ""
+    instant: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel; `width` is in 24ths of the screen, `unit` one of Grafana's."""
+
+    title: str
+    says: str
+    queries: tuple[Query, ...]
+    unit: str = "short"
+    shape: Shape = "timeseries"
+    width: int = 8
+    stacked: bool = False
+    names_only: bool = False
+    """Show the names of the series and not their values: for `_info` metrics, whose value is always 1."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A heading and its panels, laid out from left to right."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+def rate(metric: str, by: str = "") -> str:
+    """Return the per-second rate of a counter, summed over processes.
+
+    >>> rate("churn_scores_total", "band")
+    'sum by (band) (rate(churn_scores_total[$__rate_interval]))'
+    """
+    return f"sum{f' by ({by}) ' if by else ''}(rate({metric}[$__rate_interval]))"
+
+
+def quantiles(metric: str, by: str = "", shares: tuple[float, ...] = (0.5, 0.99)) -> tuple[Query, ...]:
+    """Return a query for each quantile of a histogram, named p50 and so on."""
+    labels, legend = (f"le, {by}", f" {{{{{by}}}}}") if by else ("le", "")
+    inner = f"sum by ({labels}) (rate({metric}_bucket[$__rate_interval]))"
+    return tuple(Query(f"histogram_quantile({share:g}, {inner})", f"p{share * 100:g}{legend}") for share in shares)
+
+
+def stat(
+    title: str, says: str, expr: str, unit: str = "short", legend: str = "", width: int = 4, names_only: bool = False
+) -> Panel:
+    """Return a panel of one large number per series."""
+    return Panel(title, says, (Query(expr, legend, instant=True),), unit, "stat", width, names_only=names_only)
+
+
+ROAD = Row("The road at a glance", (
+    stat("Events a second", "Accepted events: on the contract, and not seen before.", rate("churn_events_total"), "cps"),
+    stat("Scores a second", "Scores emitted. One per touched user and emission, so fewer than events on a busy stream.", rate("churn_scores_total"), "cps"),
+    stat("Event to score, p99", "Arrival of an event to its score. The promise is one second.", 'churn:freshness_seconds:p99_5m{hop="score"}', "s"),
+    stat("Users", "Users whose state is held in memory, all partitions together.", "sum(churn_users)"),
+    stat("Ready", "1 when the process can do its work; GET /ready on it gives the reasons when it cannot.", "min by (job) (churn_ready)", legend="{{job}}", width=8),
+    Panel("Events and scores", "Both should breathe together. Events without scores mean a stuck scorer or no model.", (
+        Query(rate("churn_events_total"), "events"), Query(rate("churn_scores_total"), "scores"),
+    ), "cps"),
+    Panel("Freshness by hop", "Arrival of an event to its row in Redis (online) and to its score (score), over five minutes.", (
+        Query("churn:freshness_seconds:p50_5m", "p50 {{hop}}"), Query("churn:freshness_seconds:p99_5m", "p99 {{hop}}"),
+    ), "s"),
+    Panel("Scores by band", "Scores emitted per risk band. A jump of one band without a promotion means that behaviour or data changed.", (
+        Query(rate("churn_scores_total", "band"), "{{band}}"),
+    ), "cps", stacked=True),
+))  # fmt: skip
+
+STREAM = Row("Stream health", (
+    Panel("Lag", "Records between the end of the topic and the last one worked off. Growing means more arrives than is done.", (
+        Query("churn:consumer_lag_records:sum", "{{job}}"),
+    )),
+    Panel("Lag of the worst partition", "One partition far above the sum's share means a hot key or a stuck partition.", (
+        Query("max by (job, partition) (churn_consumer_lag_records)", "{{job}} {{partition}}"),
+    )),
+    Panel("Users by partition", "Should be about equal: keys are spread by their hash.", (
+        Query("sum by (partition) (churn_users)", "{{partition}}"),
+    )),
+    Panel("Late, repeated and expired", "Late events are of a day that is over, expired ones older than every window; both still count. Repeats do not.", (
+        Query(rate("churn_late_events_total"), "late"),
+        Query(rate("churn_duplicate_events_total"), "repeated"),
+        Query(rate("churn_expired_events_total"), "expired"),
+    ), "cps"),
+    Panel("Dead letters by reason", "Records that are not events. The dead-letters topic holds each with its position.", (
+        Query(rate("churn_dead_letters_total", "reason"), "{{reason}}"),
+    ), "cps", stacked=True),
+    stat("Share of dead letters", "Of all records in five minutes; an alert above 1 %.", "churn:dead_letters:ratio_rate5m", "percentunit"),
+    stat("Midnights", "Midnights that partitions stepped over in the chosen time: one a day and partition, many in a replay.", "sum(increase(churn_day_rolls_total[$__range]))"),
+    Panel("Batch sizes", "Records per delivered batch. Full batches (4,000) mean that a backlog is worked off.", quantiles("churn_batch_events", shares=(0.5, 0.95))),
+    Panel("Vectors by kind", "update: after events; roll: at midnight; refresh: everyone, after a promotion.", (
+        Query(rate("churn_feature_rows_total", "kind"), "{{kind}}"),
+    ), "cps"),
+    Panel("Behind the wall clock", "Wall clock less the event time of the partition's newest event. Large in a replay, and where nobody does anything.", (
+        Query("time() - max by (partition) (churn_watermark_seconds)", "{{partition}}"),
+    ), "s"),
+    Panel("Checkpoint time", "Time to make the state of a partition durable; due every second.", quantiles("churn_checkpoint_seconds"), "s"),
+    Panel("Checkpoints a second", "None while events flow means that Kafka or Redis holds them up.", (
+        Query(rate("churn_checkpoint_seconds_count"), "checkpoints"),
+    ), "cps"),
+    Panel("Restore time", "How long the last take-over of a partition took: state, event ids and clock.", (
+        Query("max by (partition) (churn_restore_seconds)", "{{partition}}"),
+    ), "s"),
+))  # fmt: skip
+
+ONLINE = Row("Online store", (
+    Panel("Rows a second", "Rows written to Redis: features by the features worker, scores by the scorer.", (
+        Query(rate("churn_online_rows_total", "job"), "{{job}}"),
+    ), "cps", width=12),
+    Panel("Write time", "Time of one write, many users in one round trip.", quantiles("churn_online_write_seconds", "job"), "s", width=12),
+))  # fmt: skip
+
+MODEL = Row("Scoring and model", (
+    Panel("Emitted probabilities", "How many scores fell between which probabilities. The shape should move slowly except at a promotion.", (
+        Query("sum by (le) (increase(churn_score_probability_bucket[$__rate_interval]))", "{{le}}"),
+    ), shape="heatmap", width=12),
+    Panel("Mean probability", "Of emitted scores; against the usual share of churners a first sign of drift.", (
+        Query(f"{rate('churn_score_probability_sum')} / {rate('churn_score_probability_count')}", "mean"),
+    ), "percentunit", width=12),
+    stat("Serving version", "Which processes serve which version. More than one for minutes means that one stayed behind.", "sum by (version, job) (churn_champion_info)", legend="{{job}}: {{version}}", width=8, names_only=True),
+    stat("Age of the champion", "Days since the serving version was promoted; an alert above 30.", "churn:champion_age_days:max", "d", "{{job}}"),
+    Panel("Unscored vectors", "Vectors that came while no model served, or that another feature set made.", (
+        Query(rate("churn_unscored_rows_total"), "unscored"),
+    ), "cps", width=6),
+    Panel("Refused models", "Promoted bundles that did not pass verification since the process started.", (
+        Query("sum by (job) (churn_refused_models_total)", "{{job}}"),
+    ), width=6),
+))  # fmt: skip
+
+ARCHIVE = Row("Archive", (
+    Panel("Archived events", "Events written to Parquet, in steps of a segment; over time as many as were accepted.", (
+        Query(rate("churn_archived_events_total"), "archived"), Query(rate("churn_events_total"), "accepted"),
+    ), "cps"),
+    Panel("Segments", "Completed files per second: about one per partition and flush interval.", (
+        Query(rate("churn_archive_segments_total"), "segments"),
+    ), "cps"),
+    Panel("Events per segment", "Small ones are normal on a quiet stream; 250,000 is full.", (
+        Query("sum(churn_archived_events_total) / sum(churn_archive_segments_total)", "events"),
+    )),
+))  # fmt: skip
+
+LEARNER = Row("Learner", (
+    Panel("Matured labels", "Users whose next 30 days are over: silent (churned) or not.", (
+        Query(rate("churn_labels_total", "churned"), "churned: {{churned}}"),
+    ), "cps", stacked=True),
+    Panel("Progressive log loss", "Of predictions made before their label was known; lower is better. Compare the models with each other.", (
+        Query("max by (model) (churn_online_log_loss)", "{{model}}"),
+    )),
+    Panel("Progressive AUC", "How well churners are ranked above the others: 0.5 is chance.", (
+        Query("max by (model) (churn_online_auc)", "{{model}}"),
+    ), "percentunit"),
+))  # fmt: skip
+
+API = Row("API", (
+    Panel("Requests", "Answers by route and status.", (
+        Query(rate("churn_http_requests_total", "route, status"), "{{route}} {{status}}"),
+    ), "reqps"),
+    Panel("Time to answer", "p50 and p99 by route.", quantiles("churn_http_request_seconds", "route"), "s"),
+    Panel("Errors of ours", "Share of answers with status 5xx, probes left out; an alert above 1 %.", (
+        Query("churn:http_errors:ratio_rate5m", "5xx"),
+    ), "percentunit"),
+))  # fmt: skip
+
+ROWS = (ROAD, STREAM, ONLINE, MODEL, ARCHIVE, LEARNER, API)
