@@ -71,19 +71,9 @@ def worker(settings: Settings, name: str) -> None:
 @click.pass_obj
 def apply(settings: Settings) -> None:
     """Register entity, views and service with Feast."""
-    from feature_repo.declared import load
-    from feature_repo.store import apply as apply_to_feast
-    from feature_repo.store import default_registry
+    from compose.seeding import apply_feast
 
-    declaration = load(settings.declaration)
-    apply_to_feast(
-        declaration,
-        project=settings.feast_project,
-        redis_url=settings.redis_url.get_secret_value(),
-        registry=settings.feast_registry or default_registry(settings.data_dir),
-        data_dir=settings.data_dir,
-    )
-    click.echo(f"Feast project {settings.feast_project}: {len(declaration.features)} features in service churn_v1")
+    click.echo(apply_feast(settings))
 
 
 @main.command()
@@ -117,6 +107,28 @@ def schemas(out: Path | None) -> None:
         else:
             out.mkdir(parents=True, exist_ok=True)
             (out / f"{name}.schema.json").write_text(text + "\n", encoding="utf-8")
+
+
+@main.command()
+@click.option("--users", default=20_000, show_default=True)
+@click.option("--days", default=120, show_default=True)
+@click.option("--seed", default=1, show_default=True)
+@click.option("--rate", default=200.0, show_default=True, help="extra live visits a second")
+@click.option("--exit", "leave", is_flag=True, help="end by itself after a look at the live stream")
+@click.option("--watch-seconds", default=15.0, show_default=True, help="how long to look")
+@click.option("--oulad", type=click.Path(path_type=Path), help="run on the OULAD data set in this folder instead")
+@click.option("--folder", type=click.Path(path_type=Path), default=Path(".local/demo"), show_default=True)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="write the figures to this file")
+def demo(folder: Path, oulad: Path | None, json_file: Path | None, **options: Any) -> None:
+    """Run everything on this machine: history, stream, training, live scoring, addresses to try."""
+    from compose import demo as synthetic
+    from compose import oulad_demo
+    from compose.figures import write_figures
+
+    plan = synthetic.Plan(**options)
+    place = folder.absolute()
+    figures = oulad_demo.run(place, oulad.absolute(), plan) if oulad else synthetic.run(place, plan)
+    write_figures(json_file, figures)
 
 
 main.add_command(produce_commands.produce)

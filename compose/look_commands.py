@@ -52,10 +52,10 @@ def _messages(settings: Settings, topic: Topic, from_beginning: bool) -> Any:
             message = consumer.poll(1.0)
             if message is None:
                 _check_alive(consumer, settings, silent_since)
-            elif message.error() is None:
+            elif (error := message.error()) is None:
                 silent_since = time.monotonic()
                 yield message
-            elif message.error().code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise InputError(f"topic {name} does not exist; run `churn topics`")
     finally:
         consumer.close()

@@ -45,7 +45,7 @@ def say_champion(settings: Settings, champion: "Champion") -> None:
 @click.option("--truth/--no-truth", default=True, help="show the oracle when a truth folder is there")
 @json_option
 @click.pass_obj
-def train(settings: Settings, json_file: Path | None, **options: Any) -> None:
+def train(settings: Settings, /, json_file: Path | None, **options: Any) -> None:
     """Train on the archive, evaluate on later users, register; promote when the gate lets it."""
     import json
 

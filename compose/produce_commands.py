@@ -37,7 +37,7 @@ def publisher(settings: Settings) -> Publisher:
 @click.option("--late", default=0.0, help="share of events published days late")
 @click.option("--broken", default=0.0, help="share of extra messages that are not events")
 @click.pass_obj
-def produce(settings: Settings, **options: Any) -> None:
+def produce(settings: Settings, /, **options: Any) -> None:
     """Publish the synthetic business; the truth about every user goes to DATA_DIR/truth, never to a topic."""
     from producers.synthetic.history import publish_history
 
@@ -98,7 +98,7 @@ def live(business: Any, sink: Publisher, after: datetime, rate: float, truth: Pa
 @click.option("--shift-days", default=0, help="add days to every time")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="write the figures to this file")
 @click.pass_obj
-def import_command(settings: Settings, file: Path, **options: Any) -> None:
+def import_command(settings: Settings, /, file: Path, **options: Any) -> None:
     """Publish a CSV, JSONL or Parquet log; every broken row is reported with its line."""
     from compose.figures import write_figures
     from feature_repo.declared import load
@@ -124,7 +124,7 @@ def import_command(settings: Settings, file: Path, **options: Any) -> None:
 @click.option("--speed", type=float, help="replay live, this many times faster than it happened (default: at once)")
 @click.option("--shift-days", default=0, help="add days to every time")
 @click.pass_obj
-def oulad(settings: Settings, folder: Path, **options: Any) -> None:
+def oulad(settings: Settings, /, folder: Path, **options: Any) -> None:
     """Replay the OULAD data set from FOLDER; use it with CHURN_DECLARATION=feature_repo/declarations/oulad.yaml."""
     from producers.oulad import replay
     from producers.pacing import Pace

@@ -26,6 +26,8 @@ SPEED_AND_SAFETY: Mapping[str, object] = {
     # Only failures call back: one Python call per delivered message would halve the throughput.
     "delivery.report.only.error": True,
     "message.timeout.ms": 60_000,
+    # What goes wrong is raised as an error; the client's own lines on stderr would say it again, unasked.
+    "log_level": 2,
 }
 
 

@@ -154,7 +154,9 @@ def _entry(kind: str, name: str, columns: set[str]) -> str:
     column = f"{kind}_{name}"
     places = [_name(column)] if column in columns else []
     if "extra" in columns:
-        places.append(f"json_extract_string(extra, {_text(f'$.{kind}s.{_name(name)}')})")
+        kept = f"json_extract_string(extra, {_text(f'$.{kind}s.{_name(name)}')})"
+        # A coalesce of a number and a text has no type; the cast is by kind, as the columns are.
+        places.append(f"TRY_CAST({kept} AS DOUBLE)" if kind == "measure" else kept)
     return f"coalesce({', '.join(places)})" if places else "NULL"
 
 

@@ -186,7 +186,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 def save(folder: Path, number: int, snapshot: Snapshot) -> Path:
     """Write a snapshot named by its number, the version of River and its own hash; older ones beyond three are removed."""
-    data = msgspec.json.encode(snapshot, order="sorted")
+    data = msgspec.json.encode(snapshot)
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(data).hexdigest()
     path = folder / f"{number:010d}-river-{river.__version__}-{digest}.json"
