@@ -20,11 +20,12 @@ def in_population(last_activity_days: Int32s, as_of_day: int, horizon_days: int)
     >>> in_population(np.array([69, 70, 99, NEVER], np.int32), 100, 30).tolist()
     [False, True, True, False]
     """
-    return (
+    found: Mask = (
         (last_activity_days >= as_of_day - horizon_days)
         & (last_activity_days < as_of_day)
         & (last_activity_days != NEVER)
     )
+    return found
 
 
 def churned(next_activity_days: Int32s, as_of_day: int, horizon_days: int) -> Mask:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -23,12 +24,10 @@ READABLE = {topic.suffix: topic for topic in (ACTIVITY, SCORES, DEAD_LETTERS, MO
 @click.pass_obj
 def tail(settings: Settings, topic: str, count: int, from_beginning: bool) -> None:
     """Print the messages of TOPIC as they come: key, tab, value."""
-    shown = 0
-    for message in _messages(settings, READABLE[topic], from_beginning):
+    for shown, message in enumerate(_messages(settings, READABLE[topic], from_beginning), 1):
         key, value = ((data or b"").decode(errors="replace") for data in (message.key(), message.value()))
         notes = json.dumps({k: (v or b"").decode(errors="replace") for k, v in message.headers() or []})
         click.echo(f"{key}\t{value}" + (f"\t{notes}" if message.headers() else ""))
-        shown += 1
         if shown == count:
             return
 
@@ -90,3 +89,30 @@ def lookup(settings: Settings, user_id: str) -> None:
         click.echo(f"{name:32} {values[0]}")
     if found.get("probability", [None])[0] is None:
         click.echo(f"user {user_id} has no score in the online store (yet)", err=True)
+
+
+def read_to_end(settings: Settings, topic: Topic) -> Iterator[bytes]:
+    """Yield every value of a topic from its beginning to its present end."""
+    name = topic.name(settings.topic_prefix)
+    consumer = Consumer(
+        {
+            **client_config(settings),
+            "group.id": f"{settings.topic_prefix}-reader",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "fetch.queue.backoff.ms": 5,
+            "log_level": 2,
+        }
+    )
+    left = partitions_of(topic, settings)
+    consumer.assign([TopicPartition(name, p, 0) for p in range(left)])
+    try:
+        while left:
+            for message in consumer.consume(10_000, 0.5):
+                if message.error() is None:
+                    yield message.value() or b""
+                else:
+                    left -= 1
+    finally:
+        consumer.close()

@@ -42,10 +42,10 @@ def build_role(name: str, settings: Settings, instruments: Instruments) -> Role:
 
 def run(name: str, settings: Settings) -> None:
     """Run a worker until it is told to stop."""
-    if name == "learner":
-        _run_learner(settings)
-        return
     instruments = Instruments(name)
+    if name == "learner":
+        _run_learner(settings, instruments)
+        return
     role = build_role(name, settings, instruments)
     health = HealthServer(settings.metrics_host, settings.metrics_port, instruments, role.not_ready)
     try:
@@ -54,10 +54,15 @@ def run(name: str, settings: Settings) -> None:
         health.close()
 
 
-def _run_learner(settings: Settings) -> None:
-    from training import learner
+def _run_learner(settings: Settings, instruments: Instruments) -> None:
+    from training.learner import Learner
 
-    learner.run(settings, load(settings.declaration), stop_on_signal())
+    learner = Learner(settings, load(settings.declaration), instruments)
+    health = HealthServer(settings.metrics_host, settings.metrics_port, instruments, learner.not_ready)
+    try:
+        learner.run(stop_on_signal())
+    finally:
+        health.close()
 
 
 def stop_on_signal(install: Callable[..., object] | None = None) -> threading.Event:

@@ -83,7 +83,7 @@ def _connect(app: BatchApp, role: Role, settings: Settings) -> None:
                 raise
 
     @app.on_partitions_revoked.connect
-    async def let_go(_: Any, /, *args: Any, signal: Any = None, **__: Any) -> None:
+    async def let_go(_: Any, /, *args: Any, signal: Any = None, **__: Any) -> None:  # noqa: ARG001  Faust passes it by name
         revoked: set[TP] = args[0]
         await role.release(sorted(tp.partition for tp in revoked if tp.topic == role.topic))
 

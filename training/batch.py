@@ -67,13 +67,17 @@ def score_all(
         DataError: the archive is empty, or ends before the day before `as_of`, or the model reads other features.
     """
     if scorer.model.feature_set_version != declaration.feature_set_version:
-        raise DataError(f"model {scorer.version} reads feature set {scorer.model.feature_set_version}, the declaration is {declaration.feature_set_version}")
+        raise DataError(
+            f"model {scorer.version} reads feature set {scorer.model.feature_set_version}, the declaration is {declaration.feature_set_version}"
+        )
     folder = predictions_dir / f"as_of={as_of.isoformat()}"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, DataSet(declaration, files(archive_dir), Path(scratch)) as data:
         until = _iso(data.counts.last_day)
         if data.counts.last_day < day_number(as_of) - 1:
-            raise DataError(f"the archive ends on {until}, users would look silent on {as_of}; score as of the day after or let the archive catch up")
+            raise DataError(
+                f"the archive ends on {until}, users would look silent on {as_of}; score as of the day after or let the archive catch up"
+            )
         rows = _Rows(scorer, Explainer(declaration), bands)
         count, hashes = _write(folder, rows.tables(data, as_of))
         origin = (_iso(data.counts.first_day), until, data.counts.events)
@@ -120,7 +124,10 @@ def _write(folder: Path, tables: Iterator[pa.Table]) -> tuple[int, dict[str, str
     rows = 0
     with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as name:
         parquet, sheet = Path(name) / "scores.parquet", Path(name) / "scores.csv"
-        with pq.ParquetWriter(parquet, SCHEMA, compression="zstd") as writer, sheet.open("w", newline="", encoding="utf-8") as file:
+        with (
+            pq.ParquetWriter(parquet, SCHEMA, compression="zstd") as writer,
+            sheet.open("w", newline="", encoding="utf-8") as file,
+        ):
             lines = csv.writer(file, lineterminator="\n")
             lines.writerow(COLUMNS)
             for table in tables:
@@ -135,7 +142,10 @@ def _write(folder: Path, tables: Iterator[pa.Table]) -> tuple[int, dict[str, str
 
 def _lines(table: pa.Table) -> Iterator[list[object]]:
     for row in table.to_pylist():
-        shown = row | {"as_of": row["as_of"].strftime("%Y-%m-%dT%H:%M:%SZ"), "churn_probability": f"{row['churn_probability']:.{PROBABILITY_DIGITS}f}"}
+        shown = row | {
+            "as_of": row["as_of"].strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "churn_probability": f"{row['churn_probability']:.{PROBABILITY_DIGITS}f}",
+        }
         yield [shown[name] for name in COLUMNS]
 
 

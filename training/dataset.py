@@ -138,7 +138,9 @@ class DataSet:
     def __enter__(self) -> "DataSet":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.counts.close()
 
     def snapshot(self, as_of_day: int, sampling: Sampling = EVERYONE) -> Snapshot:
@@ -180,7 +182,13 @@ class DataSet:
 
 def _taken(facts: UserFacts, users: npt.NDArray[np.intp]) -> UserFacts:
     return UserFacts(
-        facts.tiles[users], facts.totals[users], facts.lasts[users], facts.firsts[users], facts.registers[users], facts.order, facts.day
+        facts.tiles[users],
+        facts.totals[users],
+        facts.lasts[users],
+        facts.firsts[users],
+        facts.registers[users],
+        facts.order,
+        facts.day,
     )
 
 

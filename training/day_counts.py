@@ -66,9 +66,13 @@ class DayCounts:
         columns = {name for name, *_ in self._database.execute(f"DESCRIBE {_events(files)}").fetchall()}
         self._database.execute(f"CREATE TABLE days AS {_by_user_and_day(self._layout, files, columns)}")
         if not self._database.execute("SELECT count(*) FROM days").fetchall()[0][0]:
-            raise DataError(f"no event in the archive is of a declared type; declared are {list(self._layout.event_types)}")
+            raise DataError(
+                f"no event in the archive is of a declared type; declared are {list(self._layout.event_types)}"
+            )
         self._database.execute(USERS)
-        self._database.execute("CREATE TABLE counts AS SELECT number, days.* FROM days JOIN users USING (user_id) ORDER BY number, day")
+        self._database.execute(
+            "CREATE TABLE counts AS SELECT number, days.* FROM days JOIN users USING (user_id) ORDER BY number, day"
+        )
 
     def rows(self, start: int, stop: int) -> DayRows:
         """Return the rows of users start to stop."""

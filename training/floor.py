@@ -16,7 +16,9 @@ class RecencyFloor:
     probabilities: npt.NDArray[np.float64]
 
     @classmethod
-    def learn(cls, silent_days: npt.NDArray[np.int32], churned: npt.NDArray[np.bool_], horizon_days: int) -> "RecencyFloor":
+    def learn(
+        cls, silent_days: npt.NDArray[np.int32], churned: npt.NDArray[np.bool_], horizon_days: int
+    ) -> "RecencyFloor":
         """Count churn by days of silence (1 to the horizon).
 
         >>> floor = RecencyFloor.learn(np.array([1, 1, 2], np.int32), np.array([False, False, True]), 2)

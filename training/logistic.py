@@ -139,7 +139,9 @@ def _both(rows: Rows) -> bool:
 
 
 def _loss(pairs: Sequence[tuple[Rows, Rows]], strength: float) -> float:
-    return float(np.mean([log_loss(late.churned, fit(early, strength).probability(late.matrix)) for early, late in pairs]))
+    return float(
+        np.mean([log_loss(late.churned, fit(early, strength).probability(late.matrix)) for early, late in pairs])
+    )
 
 
 def recalibration(log_odds: Float64s, churned: Mask) -> tuple[float, float]:
@@ -161,7 +163,12 @@ def _platt(log_odds: Float64s, churned: Mask) -> tuple[float, float]:
 
 
 def export(
-    fitted: Fitted, name: str, feature_set_version: str, features: Sequence[str], examples: Floats, trained: dict[str, str | float | int]
+    fitted: Fitted,
+    name: str,
+    feature_set_version: str,
+    features: Sequence[str],
+    examples: Floats,
+    trained: dict[str, str | float | int],
 ) -> LogisticModel:
     """Write a fitted model down; golden rows, from `examples`, hold what scikit-learn says about them."""
     count = len(features)

@@ -6,6 +6,7 @@ is numbers, so snapshots are JSON and restore exactly; no pickle is involved.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import river
 from river import linear_model, optim, preprocessing
 
 from churn.errors import DataError
@@ -23,9 +23,11 @@ from churn.model import LogisticModel, signed_log1p
 from training.delay_line import Position
 from training.logistic import golden_rows
 
+RIVER_VERSION = installed_version("river")
 STEP_ROWS = 64
-"""One gradient step per 64 rows: 3 ms a step, 20,000 rows a second; steps of one row learn 6,000 a second no better."""
-LEARNING_RATE = 0.05
+LEARNING_RATE = 0.1
+"""On 185,000 matured labels of the synthetic business: log loss of the last 20 days 0.2429 at 31,000 rows a second; rate
+0.05 gives 0.2436 and starts slower, 16 rows at rate 0.02 give 0.2428 at a fifth of the speed."""
 PENALTY = 1e-4
 ROLLING_ROWS = 5000
 CONSTANT_VARIANCE = 1e-12
@@ -173,7 +175,7 @@ class OnlineLearner:
             means[count:],
             state.intercept,
             golden_rows(examples, self.predict),
-            {"rows": state.rows, "learner": f"river {river.__version__}"},
+            {"rows": state.rows, "learner": f"river {RIVER_VERSION}"},
         )
 
 
@@ -189,7 +191,7 @@ def save(folder: Path, number: int, snapshot: Snapshot) -> Path:
     data = msgspec.json.encode(snapshot)
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(data).hexdigest()
-    path = folder / f"{number:010d}-river-{river.__version__}-{digest}.json"
+    path = folder / f"{number:010d}-river-{RIVER_VERSION}-{digest}.json"
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_bytes(data)
     unfinished.replace(path)
@@ -209,8 +211,10 @@ def latest(folder: Path) -> tuple[int, Snapshot] | None:
         return None
     path = found[-1]
     number, _, version, digest = path.stem.split("-", 3)
-    if version != river.__version__:
-        raise DataError(f"{path}: written by River {version}, this is {river.__version__}; install that one or move the file away")
+    if version != RIVER_VERSION:
+        raise DataError(
+            f"{path}: written by River {version}, this is {RIVER_VERSION}; install that one or move the file away"
+        )
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != digest:
         raise DataError(f"{path}: its content is not what its name says; move it away, the snapshot before it is used")

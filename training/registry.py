@@ -88,7 +88,9 @@ class Registry:
         texts: Mapping[str, str],
     ) -> str:
         client = self._client
-        run = client.create_run(self._experiment(), tags={"feature_set_version": model.feature_set_version} | dict(tags))
+        run = client.create_run(
+            self._experiment(), tags={"feature_set_version": model.feature_set_version} | dict(tags)
+        )
         run_id = str(run.info.run_id)
         for key, value in params.items():
             client.log_param(run_id, key, value)

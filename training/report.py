@@ -85,12 +85,18 @@ class TrainingReport:
         return lines
 
     def _verdict(self) -> list[str]:
-        head = "The gate lets it serve." if self.verdict.promotes else "The gate keeps it from serving; nothing was promoted."
+        head = (
+            "The gate lets it serve."
+            if self.verdict.promotes
+            else "The gate keeps it from serving; nothing was promoted."
+        )
         return [head, *(f"  {line}" for line in self.verdict.why)]
 
 
 def _row(name: str, found: Evaluation) -> str:
-    ranking = f"{found.auc:>8.4f}{found.average_precision:>8.4f}{found.log_loss:>10.4f}{found.brier:>8.4f}{found.ece:>8.4f}"
+    ranking = (
+        f"{found.auc:>8.4f}{found.average_precision:>8.4f}{found.log_loss:>10.4f}{found.brier:>8.4f}{found.ece:>8.4f}"
+    )
     return f"{name:26}{ranking}{found.lift_at_10_percent:>10.2f}{found.accuracy:>7.3f}{found.precision:>7.3f}{found.recall:>8.3f}"
 
 

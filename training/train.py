@@ -136,7 +136,9 @@ def _snapshots(data: DataSet, as_ofs: Sequence[date] | None, horizon_days: int) 
     days = tuple(sorted({day_number(day) for day in as_ofs}))
     late = [day for day in days if day > latest]
     if late:
-        raise DataError(f"the label of {_iso(late[0])} is not known yet: the archive ends on {_iso(data.counts.last_day)}, use {_iso(latest)} at the latest")
+        raise DataError(
+            f"the label of {_iso(late[0])} is not known yet: the archive ends on {_iso(data.counts.last_day)}, use {_iso(latest)} at the latest"
+        )
     return days
 
 
@@ -151,7 +153,9 @@ def gather(data: DataSet, days: Sequence[int], horizon_days: int, limit: int) ->
     churned = np.concatenate([part.churned for part in parts]) if parts else np.zeros(0, np.bool_)
     if churned.all() or not churned.any():
         span = f"{_iso(min(days))} to {_iso(max(days))}"
-        raise DataError(f"{int(churned.sum())} of {len(churned)} labelled users churned in the snapshots {span}; both classes are needed")
+        raise DataError(
+            f"{int(churned.sum())} of {len(churned)} labelled users churned in the snapshots {span}; both classes are needed"
+        )
     parts.sort(key=lambda part: (part.as_of_day, part.users[0]))
     matrix = np.concatenate([part.matrix for part in parts])
     at = np.concatenate([np.full(len(part), part.as_of_day, np.int32) for part in parts])
@@ -216,7 +220,9 @@ class Judges:
         truth = true_probabilities(folder, test.users, test.rows.days)
         known = ~np.isnan(truth)
         if not known.any():
-            raise DataError(f"{folder}: the truth knows no user and midnight of the hold-out; it belongs to another history")
+            raise DataError(
+                f"{folder}: the truth knows no user and midnight of the hold-out; it belongs to another history"
+            )
         rows = test.rows.take(known)
         oracle = evaluate(rows.churned, truth[known], self.threshold)
         return oracle, evaluate(rows.churned, scored(model, rows.matrix), self.threshold)

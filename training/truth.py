@@ -21,7 +21,9 @@ def true_probabilities(folder: Path, users: Sequence[str], days: npt.NDArray[np.
         DataError: the folder holds none.
     """
     if not any(folder.rglob("*.parquet")):
-        raise DataError(f"{folder}: no truth is written there; produce the synthetic business with it, or leave the folder out")
+        raise DataError(
+            f"{folder}: no truth is written there; produce the synthetic business with it, or leave the folder out"
+        )
     asked = pa.table({"place": np.arange(len(users)), "user_id": pa.array(users, pa.string()), "day": pa.array(days)})
     database = duckdb.connect()
     database.register("asked", asked)

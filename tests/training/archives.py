@@ -41,7 +41,10 @@ def _write_day(folder: Path, day: date, name: str, partition: int, rows: list[tu
             "occurred_at": pa.array([event.occurred_at for event in events], times),
             "arrived_at": pa.array([event.occurred_at + timedelta(seconds=1) for event in events], times),
             **{f"measure_{m}": pa.array([(e.measures or {}).get(m) for e in events], pa.float64()) for m in measures},
-            **{f"attribute_{a}": pa.array([(e.attributes or {}).get(a) for e in events], pa.string()) for a in attributes},
+            **{
+                f"attribute_{a}": pa.array([(e.attributes or {}).get(a) for e in events], pa.string())
+                for a in attributes
+            },
         }
     )
     path = folder / f"date={day.isoformat()}" / f"{name}.parquet"

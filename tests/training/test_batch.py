@@ -25,11 +25,17 @@ def scorer(declaration: Declaration) -> Scorer:
     zeros, ones = [0.0] * len(names), [1.0] * len(names)
     golden = [GoldenRow([0.0] * len(names), 0.2689414213699951)]
     return Scorer(
-        LogisticModel("churn", declaration.feature_set_version, names, zeros, ones, weight, zeros, zeros, -1.0, golden, {}), "7"
+        LogisticModel(
+            "churn", declaration.feature_set_version, names, zeros, ones, weight, zeros, zeros, -1.0, golden, {}
+        ),
+        "7",
     )
 
 
-def run(declaration: Declaration, tmp_path: Path, as_of: date = MIDNIGHT.date()) -> Manifest:
+AS_OF = MIDNIGHT.date()
+
+
+def run(declaration: Declaration, tmp_path: Path, as_of: date = AS_OF) -> Manifest:
     """Score all users of the archive below tmp_path."""
     return score_all(
         as_of,
@@ -52,7 +58,10 @@ def test_files_hold_the_active_users_with_band_and_reasons(elearning: Declaratio
     manifest = run(elearning, tmp_path)
     rows = pq.read_table(tmp_path / "predictions" / "as_of=1970-04-11" / "scores.parquet").to_pylist()
     assert manifest.rows == 2
-    assert [(row["user_id"], row["band"], row["model_version"]) for row in rows] == [("new", "low", "7"), ("old", "high", "7")]
+    assert [(row["user_id"], row["band"], row["model_version"]) for row in rows] == [
+        ("new", "low", "7"),
+        ("old", "high", "7"),
+    ]
     assert rows[0]["churn_probability"] == pytest.approx(0.423883)
     assert rows[0]["as_of"] == MIDNIGHT
     assert rows[1]["reason_1"] == "no activity for 30 days"

@@ -36,7 +36,9 @@ def registered(registry: Registry, intercept: float = 0.0) -> str:
     """Register a version whose metrics name its intercept."""
     half = 0.5 if intercept == 0 else 1 / (1 + 2.718281828459045**-intercept)
     model = msgspec.structs.replace(MODEL, intercept=intercept, golden=[GoldenRow([0.0], half)])
-    return registry.register(model, {"strength": 0.1}, {"auc": 0.8}, {"data_from": "2026-01-01"}, {"report.txt": "fine"})
+    return registry.register(
+        model, {"strength": 0.1}, {"auc": 0.8}, {"data_from": "2026-01-01"}, {"report.txt": "fine"}
+    )
 
 
 def test_a_new_version_challenges_and_serves_nobody(registry: Registry) -> None:
