@@ -88,11 +88,16 @@ class Scorer:
 
     def verify(self) -> None:
         """Score the golden rows; raises DataError when one differs from what training wrote down."""
+        if not self.model.golden:
+            raise DataError(
+                f"model {self.model.name} {self.version} has no golden rows to be verified by; do not serve it"
+            )
         rows = [[np.nan if v is None else v for v in row.values] for row in self.model.golden]
         got = self.score(np.array(rows, dtype=np.float32)).probability
         expected = np.array([row.probability for row in self.model.golden])
-        worst = float(np.abs(got - expected).max()) if rows else 0.0
-        if not rows or worst > GOLDEN_TOLERANCE:
+        worst = float(np.abs(got - expected).max())
+        # A NaN is never within the tolerance.
+        if not worst <= GOLDEN_TOLERANCE:
             raise DataError(
                 f"model {self.model.name} {self.version}: golden rows differ by {worst:.2g}; do not serve it"
             )
