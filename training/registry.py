@@ -4,6 +4,7 @@ MLflow keeps the record; what serves is the bundle that a promotion writes to th
 models topic. MLflow is imported where it is used, because that takes 3 s.
 """
 
+import logging
 import os
 import tempfile
 import warnings
@@ -57,6 +58,8 @@ class Registry:
             with _third_party_noise():
                 from mlflow import MlflowClient
 
+                # Its database module tells of every new table at INFO, whatever the variable above says.
+                logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
                 _make_folder_of(self._uri)
                 self._opened = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
         return self._opened
