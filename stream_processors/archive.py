@@ -133,7 +133,8 @@ class ArchiveRole:
         if segment.end == segment.start or segment.flushing:
             return
         segment.flushing = True
-        batches, count, start, end = segment.batches, segment.events, segment.start, segment.end
+        # A copy: batches that arrive while the thread writes belong to the next segment.
+        batches, count, start, end = list(segment.batches), segment.events, segment.start, segment.end
         try:
             await asyncio.to_thread(self._writer.write, number, start, end, batches)
         finally:
