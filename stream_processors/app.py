@@ -32,6 +32,8 @@ def create_app(role: Role, settings: Settings) -> BatchApp:
         batch_topic=role.topic,
         broker=[f"kafka://{server}" for server in settings.kafka_bootstrap_servers.split(",")],
         store="memory://",
+        # Stays empty, but Faust makes the folder, by default where the process starts.
+        datadir=str(settings.data_dir / "faust" / role.name),
         web_enabled=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
@@ -104,6 +106,7 @@ def run(role: Role, settings: Settings) -> None:
     """Run a role until SIGTERM or SIGINT; raises SystemExit with the worker's exit code."""
     gc.set_threshold(GC_THRESHOLD)
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    (settings.data_dir / "faust").mkdir(parents=True, exist_ok=True)
     worker = faust.Worker(create_app(role, settings), loglevel="WARN", redirect_stdouts=False, quiet=True)
     try:
         worker.execute_from_commandline()
