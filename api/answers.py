@@ -40,11 +40,13 @@ class Freshness(msgspec.Struct, frozen=True):
 class UserAnswer(msgspec.Struct, frozen=True):
     """All that is known of a user; a feature without a value is null, `score` is null before the first score.
 
+    `active` tells whether the user is one of whom a probability speaks: active in the label's horizon, not known to be gone.
     `reasons` are the three strongest, or every feature's with `?reasons=all`; empty, and `explanation` null, while no
     model is loaded.
     """
 
     user_id: str
+    active: bool
     features: dict[str, float | None]
     score: StoredScoreAnswer | None
     reasons: list[Reason]

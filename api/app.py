@@ -19,7 +19,7 @@ from api.errors import NoChampionError, TooLargeError
 from api.explaining import ExactExplainer
 from api.live import LiveData, live_model
 from api.lookup import Lookup, checked_depth, checked_user_id
-from api.metrics import Measured
+from api.metrics import Measured, exposition
 from api.openapi import content, document, responses
 from api.prediction import MAX_BODY_BYTES, Asked, parse, predict
 from api.readiness import Health, Readiness, health
@@ -42,7 +42,7 @@ def create_app(dependencies: Dependencies) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.add_middleware(Measured, metrics=dependencies.metrics)
+    app.add_middleware(Measured, instruments=dependencies.instruments)
     _answer_errors(app)
     _add_users(app, dependencies)
     _add_predict(app, dependencies)
@@ -119,7 +119,7 @@ def _add_predict(app: FastAPI, dependencies: Dependencies) -> None:
         body = await _body(request)
         inline = len(body) <= INLINE_BODY_BYTES
         asked, predictions = predicted(body) if inline else await asyncio.to_thread(predicted, body)
-        dependencies.metrics.predictions.inc(len(predictions))
+        dependencies.instruments.count("churn_predictions", len(predictions))
         return reply(predictions[0] if asked.one else Predictions(predictions))
 
 
@@ -169,7 +169,7 @@ def _add_state(app: FastAPI, dependencies: Dependencies) -> None:
     @app.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
     async def read_metrics() -> Response:
         """Return every metric in Prometheus' text format."""
-        text = dependencies.metrics.text(await seen(), champion, dependencies.pulse())
+        text = exposition(dependencies.instruments, await seen(), dependencies.pulse())
         return Response(text, media_type=METRICS_TYPE)
 
     @app.get("/live-data", responses=responses("One look at the running system", LiveData), response_class=Response)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from api.champion import ChampionHolder
-from api.metrics import Metrics
 from api.pulse import PulseView
 from churn.declaration import Declaration
+from feature_repo.champion import ServingModel
+from feature_repo.instruments import Instruments
 from feature_repo.reader import UserRow
 
 
@@ -55,11 +55,11 @@ class Dependencies:
     reader: Reader
     ping: Callable[[], Awaitable[None]]
     """Returns when the online store answers; raises OutageError when it does not."""
-    champion: ChampionHolder
+    champion: ServingModel
     pulse: Callable[[], PulseView]
     followers: tuple[Follower, ...]
     clock: Callable[[], datetime]
-    metrics: Metrics
+    instruments: Instruments
 
     @property
     def kafka_outage(self) -> str | None:

@@ -2,9 +2,9 @@
 
 import msgspec
 
-from api.champion import ChampionHolder
 from api.pulse import PulseView
 from api.readiness import Health
+from feature_repo.champion import ServingModel
 
 
 class LiveModel(msgspec.Struct, frozen=True):
@@ -26,7 +26,7 @@ class LiveData(msgspec.Struct, frozen=True):
     high_risk: float
 
 
-def live_model(champion: ChampionHolder) -> LiveModel | None:
+def live_model(champion: ServingModel) -> LiveModel | None:
     """Return what the page says of the serving model."""
     if champion.serving is None:
         return None

@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Literal
 
 from api.answers import Explanation, Freshness, StoredScoreAnswer, UserAnswer
-from api.champion import Serving
 from api.explaining import ExactExplainer
 from churn.declaration import Declaration
 from churn.errors import InputError, UnknownUserError
 from churn.layout import Floats
+from churn.population import activity_teller
 from churn.scores import Reason, from_us
+from feature_repo.champion import Serving
 from feature_repo.reader import StoredScore, UserRow
 
 MAX_USER_ID_CHARS = 128
@@ -23,6 +24,7 @@ class Lookup:
         """Prepare names and sentences."""
         self._names = declaration.feature_names
         self._explainer = ExactExplainer(declaration)
+        self._active = activity_teller(declaration)
 
     def answer(self, row: UserRow, serving: Serving | None, depth: Depth, now: datetime) -> UserAnswer:
         """Return everything about a user.
@@ -39,7 +41,8 @@ class Lookup:
         # A missing value is NaN, which the encoder writes as null.
         features: dict[str, float | None] = dict(zip(self._names, row.features.tolist(), strict=True))
         score = stored_score(row.score)
-        return UserAnswer(row.user_id, features, score, reasons, explanation, freshness(row, now))
+        active = bool(self._active(row.features.reshape(1, -1))[0])
+        return UserAnswer(row.user_id, active, features, score, reasons, explanation, freshness(row, now))
 
     def _explain(
         self, features: Floats, serving: Serving | None, depth: Depth

@@ -1,84 +1,43 @@
-"""Metrics of the API, in a registry of its own so that one process can hold several applications."""
+"""What `/metrics` says of the API: every request counted and timed, and the state as it is when asked."""
 
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import ProcessCollector, generate_latest
 
-from api.champion import ChampionHolder
 from api.pulse import PulseView
 from api.readiness import Health
+from feature_repo.instruments import Instruments
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-# A look-up takes 0.5 ms, 10,000 predictions half a second.
-BUCKETS_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
-class Metrics:
-    """Everything that `/metrics` exports."""
+def instruments() -> Instruments:
+    """Return the instruments of one application, with those of the process it runs in (memory, CPU, files)."""
+    made = Instruments("api")
+    ProcessCollector(registry=made.registry)
+    return made
 
-    def __init__(self) -> None:
-        """Register every metric."""
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        self.requests = Counter(
-            "churn_api_requests", "Requests answered", ["method", "route", "status"], registry=registry
-        )
-        self.seconds = Histogram(
-            "churn_api_request_seconds", "Time to answer", ["route"], buckets=BUCKETS_SECONDS, registry=registry
-        )
-        self.predictions = Counter("churn_api_predictions", "Feature maps scored on request", registry=registry)
-        self.ready = Gauge("churn_api_ready", "1 when users can be looked up and features scored", registry=registry)
-        self.redis_up = Gauge("churn_api_redis_up", "1 when the online store answers", registry=registry)
-        self.kafka_up = Gauge("churn_api_kafka_up", "1 when Kafka answers the followers", registry=registry)
-        self.champion = Gauge(
-            "churn_api_champion_info",
-            "Always 1; the label names the version that serves",
-            ["version"],
-            registry=registry,
-        )
-        self.promoted = Gauge(
-            "churn_api_champion_promoted_timestamp_seconds", "When the serving version was promoted", registry=registry
-        )
-        self.refused = Gauge(
-            "churn_api_champion_refused", "1 while the version named champion is refused", registry=registry
-        )
-        self.refusals = Gauge("churn_api_champion_refusals", "Champions refused since the start", registry=registry)
-        self.users = Gauge(
-            "churn_api_users_by_band",
-            "Users by risk band, among those seen since the start",
-            ["band"],
-            registry=registry,
-        )
 
-    def text(self, health: Health, champion: ChampionHolder, view: PulseView) -> bytes:
-        """Return all metrics in Prometheus' text format, with the state as it is now."""
-        self.ready.set(health.readiness.ready)
-        self.redis_up.set(health.redis.ok)
-        self.kafka_up.set(health.kafka.ok)
-        self._champion(champion)
-        for band, count in view.users_by_band.items():
-            self.users.labels(band).set(count)
-        return generate_latest(self.registry)
-
-    def _champion(self, champion: ChampionHolder) -> None:
-        self.champion.clear()
-        if champion.serving is not None:
-            self.champion.labels(champion.serving.champion.version).set(1)
-            self.promoted.set(champion.serving.champion.promoted_at.timestamp())
-        self.refused.set(champion.refusal is not None)
-        self.refusals.set(champion.refusals)
+def exposition(instruments: Instruments, health: Health, view: PulseView) -> bytes:
+    """Return all metrics in Prometheus' text format, with the state as it is now."""
+    instruments.set("churn_ready", health.readiness.ready)
+    instruments.set("churn_redis_up", health.redis.ok)
+    instruments.set("churn_kafka_up", health.kafka.ok)
+    for band, count in view.users_by_band.items():
+        instruments.set("churn_users_by_band", count, band=band)
+    return generate_latest(instruments.registry)
 
 
 class Measured:
     """Counts and times every request: plain ASGI, because Starlette's middleware class costs a task a request."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]], metrics: Metrics) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]], instruments: Instruments) -> None:
         """Wrap an application."""
-        self._app, self._metrics = app, metrics
+        self._app, self._instruments = app, instruments
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -98,8 +57,7 @@ class Measured:
             self._note(scope, status[0], time.perf_counter() - began)
 
     def _note(self, scope: dict[str, Any], status: int, seconds: float) -> None:
-        # The route's pattern, never the path: a label per user id would grow without bound. The method is the client's word.
+        # The route's pattern, never the path: a label per user id would grow without bound.
         route = getattr(scope.get("route"), "path_format", "unmatched")
-        method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other"
-        self._metrics.requests.labels(method, route, str(status)).inc()
-        self._metrics.seconds.labels(route).observe(seconds)
+        self._instruments.count("churn_http_requests", route=route, status=str(status))
+        self._instruments.observe("churn_http_request_seconds", seconds, route=route)

@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 
 from api.answers import Prediction
-from api.champion import Serving
 from api.dependencies import RiskBands
 from api.errors import FeatureProblem, PredictionInputError, TooLargeError
 from api.explaining import ExactExplainer
 from churn.layout import Floats
 from churn.scores import BANDS, band_codes
+from feature_repo.champion import Serving
 
 MAX_INSTANCES = 10_000
 # 10,000 maps of 53 features written generously; more is refused before it is held in memory.

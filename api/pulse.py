@@ -1,4 +1,7 @@
-"""The pulse of the system, from the scores that go by: how many, how fresh, who is at risk. Bounded in memory."""
+"""The pulse of the system, from the scores that go by: how many, how fresh, who is at risk. Bounded in memory.
+
+Users of whom the probability does not speak (`Score.active`) count in rates and freshness only: who is gone is no risk.
+"""
 
 import heapq
 import math
@@ -32,6 +35,7 @@ class RiskyUser(msgspec.Struct, frozen=True):
 class PulseView(msgspec.Struct, frozen=True):
     """What the live page shows; a rate or freshness without anything measured is null.
 
+    `users`, their bands and the riskiest are active users only.
     Freshness is milliseconds from an event's arrival in Kafka to the score that includes it, over the last minute.
     """
 
@@ -46,7 +50,7 @@ class PulseView(msgspec.Struct, frozen=True):
 
 
 class Riskiest:
-    """Keeps everyone whose latest probability is at or above a bar, which rises as the pool fills.
+    """Keeps every active user whose latest probability is at or above a bar, which rises as the pool fills.
 
     The top is exact as long as the pool holds that many; it holds up to 2,000 and falls below 20 only if 980 of the
     riskiest users recover between two prunings. Then the bar drops and the next scores fill it again.
@@ -59,8 +63,8 @@ class Riskiest:
         self._bar = -math.inf
 
     def take(self, score: Score) -> None:
-        """Replace what is known of the score's user."""
-        if score.probability < self._bar:
+        """Replace what is known of the score's user; who is not active leaves."""
+        if not score.active or score.probability < self._bar:
             self._pool.pop(score.user_id, None)
             return
         self._pool[score.user_id] = score
@@ -115,7 +119,7 @@ class Pulse:
         self._per_second[second] = self._per_second.get(second, 0) + 1
         if score.arrived_at is not None:
             self._freshness.append((second, max(written_ms - to_us(score.arrived_at) / 1000, 0.0)))
-        self._count(score.user_id, BANDS.index(score.band))
+        self._count(score.user_id, BANDS.index(score.band) if score.active else None)
         self._riskiest.take(score)
 
     def view(self, now_ms: int, events: EventRate) -> PulseView:
@@ -136,11 +140,13 @@ class Pulse:
             riskiest=list(_shown(self._riskiest.top(SHOWN_USERS))),
         )
 
-    def _count(self, user_id: str, band: int) -> None:
-        before = self._bands.get(user_id)
+    def _count(self, user_id: str, band: int | None) -> None:
+        before = self._bands.pop(user_id, None)
         if before is not None:
             self._counts[before] -= 1
-        elif len(self._bands) >= self._max_users:
+        if band is None:
+            return
+        if before is None and len(self._bands) >= self._max_users:
             self._complete = False
             return
         self._bands[user_id] = band

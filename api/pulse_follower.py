@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from api.following import READ_ONLY, Following, end_offset, partitions, sentence
 from api.pulse import EventRate, Pulse, PulseView
 from churn.scores import decode
+from feature_repo.following import READ_ONLY, Following, end_offset, partitions, sentence
 
 # At the start the table is filled from the last scores of every partition; reading 20,000 takes about 0.2 s.
 CATCH_UP_MESSAGES = 20_000

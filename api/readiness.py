@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from api.champion import ChampionHolder
+from feature_repo.champion import ServingModel
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class Health(msgspec.Struct, frozen=True):
     readiness: Readiness
 
 
-def health(redis_outage: str | None, kafka_outage: str | None, champion: ChampionHolder) -> Health:
+def health(redis_outage: str | None, kafka_outage: str | None, champion: ServingModel) -> Health:
     """Return the state of every part and what follows from it."""
     redis = Part(redis_outage is None, redis_outage or "answers")
     kafka = Part(kafka_outage is None, kafka_outage or "answers")
@@ -43,7 +43,7 @@ def health(redis_outage: str | None, kafka_outage: str | None, champion: Champio
     return Health(status if ready.ready else "down", redis, kafka, model, ready)
 
 
-def readiness(redis: Part, kafka: Part, model: Part, champion: ChampionHolder) -> Readiness:
+def readiness(redis: Part, kafka: Part, model: Part, champion: ServingModel) -> Readiness:
     """Say whether users can be looked up and features be scored.
 
     Kafka being away is a warning: stored features and the loaded model go on answering, only older by the minute.
@@ -56,12 +56,9 @@ def readiness(redis: Part, kafka: Part, model: Part, champion: ChampionHolder) -
     return Readiness(not reasons, reasons, warnings, serving.champion.version if serving else None)
 
 
-def model_part(champion: ChampionHolder) -> Part:
+def model_part(champion: ServingModel) -> Part:
     """Say which model serves and which was refused."""
-    serving, refusal = champion.serving, champion.refusal
-    if refusal is not None:
-        instead = f"version {serving.champion.version} goes on serving" if serving else "no model serves"
-        return Part(False, f"champion version {refusal.version} was refused, {instead}: {refusal.reason}")
-    if serving is None:
-        return Part(False, "no champion is loaded: the models topic names none yet; train one with `churn train`")
+    wrong, serving = champion.not_ready(), champion.serving
+    if wrong or serving is None:
+        return Part(False, "; ".join(wrong))
     return Part(True, f"version {serving.champion.version} serves")

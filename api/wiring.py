@@ -12,19 +12,16 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from api.champion import ChampionHolder, Load
-from api.champion_follower import ChampionFollower
 from api.dependencies import Dependencies, RiskBands
-from api.metrics import Metrics
+from api.metrics import instruments
 from api.pulse_follower import PulseFollower
 from churn.declaration import Declaration
 from churn.errors import OutageError
 from churn.kafka_config import client_config
-from churn.model import Scorer
-from churn.scores import Champion
 from churn.settings import Settings
 from churn.topics import ACTIVITY, MODELS, SCORES
-from feature_repo import bundles
+from feature_repo.champion import ServingModel
+from feature_repo.control import serve_champions
 from feature_repo.reader import AsyncOnlineReader
 
 CONNECT_SECONDS = 1.0
@@ -33,9 +30,10 @@ PING_SECONDS = 1.0
 
 def wire(settings: Settings, declaration: Declaration) -> Dependencies:
     """Return the dependencies of one API process."""
-    champion = ChampionHolder(_loader(settings, declaration), declaration.feature_names)
+    measured = instruments()
+    champion = ServingModel(settings.models_dir, declaration, measured)
     config, prefix = client_config(settings), settings.topic_prefix
-    champions = ChampionFollower(config, MODELS.name(prefix), settings.model_name, champion)
+    champions = serve_champions(config, MODELS.name(prefix), settings.model_name, champion)
     pulse = PulseFollower(config, SCORES.name(prefix), ACTIVITY.name(prefix), _now_ms)
     client = _redis(settings)
     return Dependencies(
@@ -47,15 +45,8 @@ def wire(settings: Settings, declaration: Declaration) -> Dependencies:
         pulse=lambda: pulse.view,
         followers=(champions.following, pulse.following),
         clock=lambda: datetime.now(UTC),
-        metrics=Metrics(),
+        instruments=measured,
     )
-
-
-def _loader(settings: Settings, declaration: Declaration) -> Load:
-    def load(champion: Champion) -> Scorer:
-        return bundles.load(settings.models_dir, champion, declaration.feature_set_version)
-
-    return load
 
 
 def _redis(settings: Settings) -> "redis.asyncio.Redis":

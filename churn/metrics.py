@@ -8,6 +8,8 @@ Kind = Literal["counter", "gauge", "histogram"]
 FRESHNESS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 DURATION_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BATCH_EVENTS = (1.0, 10.0, 100.0, 500.0, 1000.0, 2000.0, 5000.0, 10000.0, 50000.0)
+HTTP_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""A look-up takes 0.5 ms, 10,000 predictions half a second."""
 PROBABILITY = tuple(step / 20 for step in range(1, 20))
 
 
@@ -55,7 +57,11 @@ METRICS = (
     Metric("churn_online_log_loss", "gauge", "Progressive log loss on matured labels", ("learner",), ("model",)),
     Metric("churn_online_auc", "gauge", "Progressive AUC on matured labels", ("learner",), ("model",)),
     Metric("churn_http_requests", "counter", "HTTP requests answered", ("api",), ("route", "status")),
-    Metric("churn_http_request_seconds", "histogram", "Time to answer an HTTP request", ("api",), ("route",), DURATION_SECONDS),
+    Metric("churn_http_request_seconds", "histogram", "Time to answer an HTTP request", ("api",), ("route",), HTTP_SECONDS),
+    Metric("churn_predictions", "counter", "Feature maps scored on request", ("api",)),
+    Metric("churn_users_by_band", "gauge", "Active users by the band of their latest score, among those seen since the start", ("api",), ("band",)),
+    Metric("churn_redis_up", "gauge", "1 when the online store answers the API", ("api",)),
+    Metric("churn_kafka_up", "gauge", "1 when Kafka answers those who follow it for the API", ("api",)),
 )  # fmt: skip
 
 

@@ -26,6 +26,9 @@ class Score(msgspec.Struct, frozen=True):
 
     Readers that want one score per user and as_of keep, for each (user_id, as_of), the one with the highest
     (model_version, source_offset): repeats after a restart are equal or older.
+
+    The probability speaks of active users: those with activity in the label's horizon whom the declaration's
+    `label.exclude` does not name. Others get scores too, so that readers see them leave, with `active` false.
     """
 
     user_id: str
@@ -41,6 +44,8 @@ class Score(msgspec.Struct, frozen=True):
     source_offset: int
     arrived_at: datetime | None = None
     """Arrival of the oldest event that this score is the first to include; None when time alone changed it."""
+    active: bool = True
+    """Whether the user is one of whom the probability speaks; records from before this field count as active."""
 
 
 class Champion(msgspec.Struct, frozen=True):

@@ -170,6 +170,15 @@ API = Row("API", (
     Panel("Errors of ours", "Share of answers with status 5xx, probes left out; an alert above 1 %.", (
         Query("churn:http_errors:ratio_rate5m", "5xx"),
     ), "percentunit"),
+    Panel("Predictions", "Feature maps scored on request by POST /predict; the stream's own scores are not among them.", (
+        Query(rate("churn_predictions_total"), "predictions"),
+    ), "cps"),
+    Panel("Active users by band", "By the band of their latest score, among users that the API has seen since it started.", (
+        Query("max by (band) (churn_users_by_band)", "{{band}}"),
+    ), stacked=True),
+    Panel("What the API leans on", "1 while it answers. Without Redis nobody can be looked up; without Kafka answers only grow old.", (
+        Query("min(churn_redis_up)", "Redis"), Query("min(churn_kafka_up)", "Kafka"),
+    )),
 ))  # fmt: skip
 
 ROWS = (ROAD, STREAM, ONLINE, MODEL, ARCHIVE, LEARNER, API)

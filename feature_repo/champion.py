@@ -1,61 +1,120 @@
-"""The model that serves in a process: switched as a whole, never to one that fails verification."""
+"""Which model serves in a process: loaded and verified when the models topic names it, switched in one step.
+
+A bundle that cannot be verified changes nothing: the model before it goes on serving, and readiness and metrics say so.
+"""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from churn.errors import DataError
+import structlog
+
+from churn.declaration import Declaration
+from churn.errors import ChurnError, DataError
 from churn.model import Scorer
 from churn.scores import Champion
 from feature_repo.bundles import load
+from feature_repo.instruments import Instruments
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Switched:
-    """The new scorer and the versions that no longer serve."""
+class Serving:
+    """The model that answers, and the record that named it."""
 
+    champion: Champion
     scorer: Scorer
-    retired: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A version that was named champion and must not serve."""
+
+    version: str
+    reason: str
 
 
 class ServingModel:
-    """Holds the scorer in use; `scorer` is read without a lock, because it is replaced in one step."""
+    """Holds the model that serves; one thread follows, any thread reads.
 
-    def __init__(self, models_dir: Path, feature_set_version: str) -> None:
-        self._models_dir = models_dir
-        self._version = feature_set_version
+    `serving` and `refusal` are each replaced in one assignment, so a reader sees the old or the new, never a mixture.
+    """
+
+    def __init__(self, models_dir: Path, declaration: Declaration, instruments: Instruments) -> None:
+        """Serve nothing until `follow` loads a model; the process' metrics tell what serves."""
+        self._models_dir, self._declaration, self._instruments = models_dir, declaration, instruments
+        self._named: Champion | None = None
         self._heard: set[str] = set()
         self._changed = threading.Condition()
-        self.scorer: Scorer | None = None
-        self.champion: Champion | None = None
-        self.refusal = ""
+        self.serving: Serving | None = None
+        self.refusal: Refusal | None = None
 
-    def switch(self, champion: Champion) -> Switched:
-        """Load, verify and put into service what a champion record names.
+    def follow(self, named: Sequence[Champion]) -> None:
+        """Serve the last of these champions if its bundle proves right; keep serving the one before if not.
 
-        Raises:
-            DataError: the bundle does not pass; the former model keeps serving and `refusal` says why.
+        Those before the last only count as heard of: their bundles may be gone.
         """
-        former = self.scorer
-        try:
-            scorer = load(self._models_dir, champion, self._version)
-        except DataError as error:
-            self.refusal = str(error)
-            raise
-        else:
-            self.scorer, self.champion, self.refusal = scorer, champion, ""
-            retired = (former.version,) if former and former.version != scorer.version else ()
-            return Switched(scorer, retired)
-        finally:
-            with self._changed:
-                self._heard.add(champion.version)
-                self._changed.notify_all()
+        self._named = named[-1]
+        self._take(self._named)
+        with self._changed:
+            self._heard.update(champion.version for champion in named)
+            self._changed.notify_all()
+
+    def retry(self) -> None:
+        """Try a refused champion again: its bundle may have arrived by now on a shared volume."""
+        named, refusal = self._named, self.refusal
+        if named is not None and refusal is not None and refusal.version == named.version:
+            self._take(named)
+
+    def refuse(self, version: str, reason: str) -> None:
+        """Note that a version must not serve; the same refusal twice is one."""
+        refusal = Refusal(version, reason)
+        if refusal != self.refusal:
+            self.refusal = refusal
+            self._instruments.count("churn_refused_models")
+            log.error("the promoted model is refused; the former one keeps serving", version=version, reason=reason)
 
     def heard_of(self, version: str) -> bool:
         """Tell whether a record of this version was seen, served or refused."""
         return version in self._heard
 
     def wait_for(self, version: str, timeout_seconds: float) -> bool:
-        """Wait until a record of this version was seen; returns whether it was."""
+        """Wait until a record of this version was seen; returns whether it was.
+
+        It is waited for once: of a version that was followed by another the topic may hold no record any more.
+        """
         with self._changed:
-            return self._changed.wait_for(lambda: version in self._heard, timeout_seconds)
+            seen = self._changed.wait_for(lambda: version in self._heard, timeout_seconds)
+            self._heard.add(version)
+            return seen
+
+    def not_ready(self) -> list[str]:
+        """Return what is wrong with the model, in a sentence; nothing when the named one serves."""
+        serving, refusal = self.serving, self.refusal
+        if refusal is not None:
+            instead = f"version {serving.champion.version} goes on serving" if serving else "no model serves"
+            return [f"champion version {refusal.version} was refused, {instead}: {refusal.reason}"]
+        if serving is None:
+            return ["no champion is loaded: the models topic names none yet; train one with `churn train`"]
+        return []
+
+    def _take(self, champion: Champion) -> None:
+        try:
+            scorer = self._load(champion)
+        except (ChurnError, ValueError, OSError) as error:
+            self.refuse(champion.version, str(error))
+            return
+        former, self.serving = self.serving, Serving(champion, scorer)
+        self.refusal = None
+        if former is not None:
+            self._instruments.forget("churn_champion_info", version=former.champion.version)
+        self._instruments.set("churn_champion_info", 1, version=champion.version)
+        self._instruments.set("churn_champion_promoted_seconds", champion.promoted_at.timestamp())
+
+    def _load(self, champion: Champion) -> Scorer:
+        scorer = load(self._models_dir, champion, self._declaration.feature_set_version)
+        if scorer.model.features != list(self._declaration.feature_names):
+            raise DataError(f"model {champion.version} reads other features than the declaration has; train it anew")
+        return scorer

@@ -1,83 +1,107 @@
-"""Following the models topic: which version serves, as soon as it is said."""
+"""Following the models topic: each record names the version that serves from now on."""
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from churn.kafka_config import ClientConfig
 from churn.scores import Champion, decode_champion
+from feature_repo.champion import ServingModel
+from feature_repo.following import READ_ONLY, Following, partitions
 
-OnChampion = Callable[[Champion], None]
+POLL_SECONDS = 0.2
+# A refused bundle is looked at again about every two seconds: hashing a model of 50 features takes 0.1 ms.
+RETRY_POLLS = 10
+
+OnChampions = Callable[[list[Champion]], None]
+"""Called with the records that are new, in their order; the last one counts."""
+OnUnreadable = Callable[[str, str], None]
+"""Called with the word "unreadable" in a version's place, and what is wrong."""
 
 
 class ModelsFollower:
-    """Calls back with each champion record of one model, from the first to the newest, until closed.
+    """Reads the records of one model from the topic's first on, in a thread of its own.
 
-    The topic is compacted, so that reading it from its beginning gives the present state.
+    The topic is compacted and read whole at every start; of what is already there only the last record counts, because
+    the bundles of older ones may be gone. After an outage reading goes on where it was.
     """
 
-    def __init__(self, config: ClientConfig, topic: str, model: str, on_champion: OnChampion) -> None:
-        self._config, self._topic, self._model = config, topic, model
-        self._on_champion = on_champion
-        self._stop = threading.Event()
+    def __init__(
+        self,
+        config: ClientConfig,
+        topic: str,
+        model: str,
+        on_champions: OnChampions,
+        on_unreadable: OnUnreadable = lambda version, reason: None,
+        on_idle: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare; connects when started."""
+        self._config = {**config, **READ_ONLY, "group.id": f"{topic}-followers", "enable.partition.eof": True}
+        self._topic, self._model = topic, model.encode()
+        self._on_champions, self._on_unreadable, self._on_idle = on_champions, on_unreadable, on_idle
+        self._pending: list[Champion] = []
+        self._unreadable = ""
+        self._positions: dict[int, int] = {}
+        self._idle_polls = 0
         self._at_end = threading.Event()
-        self.problem = ""
-        """Why the topic cannot be followed just now; empty when it can."""
-        self._thread = threading.Thread(target=self._follow, name="models-follower", daemon=True)
-
-    def start(self) -> None:
-        """Begin to follow."""
-        self._thread.start()
+        self.following = Following("models", self._session)
 
     def wait_current(self, timeout_seconds: float) -> bool:
         """Wait until the topic was read to its end once; returns whether it was."""
         return self._at_end.wait(timeout_seconds)
 
-    def close(self) -> None:
-        """Stop following."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5)
-
-    def _follow(self) -> None:
-        consumer = Consumer(
-            {
-                **self._config,
-                "group.id": f"{self._topic}-followers",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "isolation.level": "read_committed",
-                "log_level": 2,
-            }
-        )
-        consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])
+    def _session(self, following: Following) -> None:
+        consumer = Consumer({**self._config, "log_level": 2})
         try:
-            while not self._stop.is_set():
-                self._take(consumer.poll(0.2))
+            found = partitions(consumer, self._topic)
+            starts = {number: self._positions.get(number, OFFSET_BEGINNING) for number in found}
+            consumer.assign([TopicPartition(self._topic, number, start) for number, start in starts.items()])
+            following.outage = None
+            while following.active:
+                self._receive(consumer.poll(POLL_SECONDS))
         finally:
             consumer.close()
 
-    def _take(self, message: Message | None) -> None:
+    def _receive(self, message: Any) -> None:
         if message is None:
-            return
-        error = message.error()
-        if error is not None:
-            ended = error.code() == KafkaError._PARTITION_EOF
-            self.problem = "" if ended else f"the models topic cannot be read: {error.str()}"
-            if ended:
-                self._at_end.set()
-            return
-        key, value = message.key(), message.value()
-        if key == self._model.encode() and value:
-            self._decode(value)
+            self._idle()
+        elif message.error() is None:
+            self._read(message)
+        elif message.error().code() == KafkaError._PARTITION_EOF:  # librdkafka's own name for "nothing more for now"
+            self._tell()
+            self._at_end.set()
+        else:
+            raise KafkaException(message.error())
 
-    def _decode(self, value: bytes) -> None:
-        try:
-            champion = decode_champion(value)
-        except msgspec.MsgspecError as error:
-            self.problem = f"a record on the models topic is unreadable: {error}"
+    def _idle(self) -> None:
+        self._idle_polls += 1
+        if self._idle_polls % RETRY_POLLS == 0:
+            self._on_idle()
+
+    def _read(self, message: Any) -> None:
+        self._positions[message.partition()] = message.offset() + 1
+        if message.key() != self._model or message.value() is None:
             return
-        self.problem = ""
-        self._on_champion(champion)
+        try:
+            self._pending.append(decode_champion(message.value()))
+            self._unreadable = ""
+        except msgspec.MsgspecError as error:
+            where = f"{self._topic} partition {message.partition()} offset {message.offset()}"
+            self._unreadable = f"{where} is not a champion record: {error}; publish it again"
+
+    def _tell(self) -> None:
+        # What came before an unreadable record serves; told first, or it would clear the refusal.
+        if self._pending:
+            named, self._pending = self._pending, []
+            self._on_champions(named)
+        if self._unreadable:
+            reason, self._unreadable = self._unreadable, ""
+            self._on_unreadable("unreadable", reason)
+
+
+def serve_champions(config: ClientConfig, topic: str, model: str, serving: ServingModel) -> ModelsFollower:
+    """Return a follower, not started yet, that keeps the serving model the one that the topic names."""
+    return ModelsFollower(config, topic, model, serving.follow, serving.refuse, serving.retry)

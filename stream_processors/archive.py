@@ -84,6 +84,7 @@ class ArchiveRole:
             except OutageError as error:
                 self._problem = str(error)
             del self._open[number]
+            self._instruments.forget("churn_consumer_lag_records", partition=str(number))
 
     async def process(self, partition: int, records: Sequence[Record], end_offset: int) -> None:
         """Admit a batch into the open segment."""

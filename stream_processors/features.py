@@ -43,6 +43,9 @@ RETRY_US = 1_000_000
 SLICE_USERS = 20_000
 """At most this many rows go to the online store in one tick, so that a midnight does not hold up live events."""
 
+PARTITION_GAUGES = ("churn_users", "churn_consumer_lag_records", "churn_watermark_seconds")
+"""What is said of a partition only while it is owned; its new owner says it then."""
+
 log = structlog.get_logger(__name__)
 WallClock = Callable[[], int]
 
@@ -76,8 +79,8 @@ class FeaturesRole:
         self._checkpoints: dict[int, asyncio.Task[None]] = {}
         self._problems: dict[str, str] = {}
         self._retry_online_us = self._verified_us = 0
-        self._follower = ModelsFollower(config, MODELS.name(prefix), settings.model_name, self._on_champion)
-        self._follower.start()
+        self._follower = ModelsFollower(config, MODELS.name(prefix), settings.model_name, self._on_champions)
+        self._follower.following.start()
 
     # --- partitions come and go ---
 
@@ -90,17 +93,23 @@ class FeaturesRole:
                 dropped.changelog.close()
         self._parked = {}
         missing = [p for p in wanted if p not in kept and p not in self._owned]
-        loaded = await asyncio.gather(*(asyncio.to_thread(self._restorer.load, p, generation) for p in missing))
+        loaded = await asyncio.gather(*(asyncio.to_thread(self._restore, p, generation) for p in missing))
         for owned in [*kept.values(), *loaded]:
             owned.generation = generation
             self._adopt(owned)
         return {p: self._owned[p].read_offset for p in wanted}
 
+    def _restore(self, number: int, generation: int) -> OwnedPartition:
+        started_us = self._wall_us()
+        owned = self._restorer.load(number, generation)
+        self._instruments.set("churn_restore_seconds", (self._wall_us() - started_us) / 1e6, partition=str(number))
+        return owned
+
     def _adopt(self, owned: OwnedPartition) -> None:
         number = owned.state.number
         self._owned[number] = owned
         self._letters.setdefault(number, [])
-        self._instruments.set("churn_users", owned.state.users, partition=str(number))
+        self._show(owned)
         self._announce(owned)
 
     def _announce(self, owned: OwnedPartition) -> None:
@@ -123,7 +132,8 @@ class FeaturesRole:
             except OutageError as error:
                 log.warning("partition given up without a last checkpoint", partition=number, error=str(error))
                 owned.changelog.close()
-            self._instruments.forget("churn_users", partition=str(number))
+            for gauge in PARTITION_GAUGES:
+                self._instruments.forget(gauge, partition=str(number))
 
     # --- events ---
 
@@ -154,7 +164,7 @@ class FeaturesRole:
         return DeadLetter(record.key, record.value, [(name, str(fact)) for name, fact in facts.items()])
 
     def _measure(self, owned: OwnedPartition, records: int) -> None:
-        tally, label = owned.state.tally, str(owned.state.number)
+        tally = owned.state.tally
         counts = {
             "churn_events": tally.accepted,
             "churn_duplicate_events": tally.duplicate,
@@ -166,9 +176,14 @@ class FeaturesRole:
             self._instruments.count(name, count)
         owned.state.tally = type(tally)()
         self._instruments.observe("churn_batch_events", records)
+        self._show(owned)
+
+    def _show(self, owned: OwnedPartition) -> None:
+        label, clock = str(owned.state.number), owned.state.clock
         self._instruments.set("churn_users", owned.state.users, partition=label)
-        self._instruments.set("churn_watermark_seconds", owned.state.clock.watermark_us / 1e6, partition=label)
         self._instruments.set("churn_consumer_lag_records", owned.end_offset - owned.read_offset, partition=label)
+        if clock.watermark_us:  # before its first event a partition has no time
+            self._instruments.set("churn_watermark_seconds", clock.watermark_us / 1e6, partition=label)
 
     # --- effects ---
 
@@ -342,10 +357,10 @@ class FeaturesRole:
 
     # --- surroundings ---
 
-    def _on_champion(self, champion: Champion) -> None:
-        """Ask every partition to show everyone to the new model; called on the follower's thread."""
+    def _on_champions(self, named: list[Champion]) -> None:
+        """Ask every partition to show everyone to the newest model; called on the follower's thread."""
         for owned in list(self._owned.values()):
-            owned.refresh_for = champion.version
+            owned.refresh_for = named[-1].version
 
     def not_ready(self) -> list[str]:
         """Return why the role cannot do its work."""
@@ -354,7 +369,7 @@ class FeaturesRole:
 
     def close(self) -> None:
         """Let go of every connection."""
-        self._follower.close()
+        self._follower.following.stop()
         for owned in [*self._owned.values(), *self._parked.values()]:
             owned.changelog.close()
         self._writer.close()

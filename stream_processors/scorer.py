@@ -14,15 +14,16 @@ import structlog
 from churn.admission import Record
 from churn.blocks import FeatureBlock, decode_features
 from churn.declaration import Declaration
-from churn.errors import DataError, OutageError
+from churn.errors import OutageError
 from churn.kafka_config import client_config
 from churn.model import Scored
+from churn.population import activity_teller
 from churn.reasons import Explainer
-from churn.scores import BANDS, Champion, Reason, Score, band_codes, encode, from_us
+from churn.scores import BANDS, Reason, Score, band_codes, encode, from_us
 from churn.settings import Settings
 from churn.topics import FEATURES, MODELS, SCORES
 from feature_repo.champion import ServingModel
-from feature_repo.control import ModelsFollower
+from feature_repo.control import serve_champions
 from feature_repo.instruments import Instruments
 from feature_repo.online import OnlineWriter
 from stream_processors.online_scores import PendingScores
@@ -53,9 +54,11 @@ class ScorerRole:
         self._settings, self._instruments, self._wall_us = settings, instruments, wall_us
         self._version = declaration.feature_set_version
         self._explainer = Explainer(declaration)
+        self._active = activity_teller(declaration)
         self._writer = writer
         self._output = Output(config)
         self._pending = PendingScores()
+        self._assigned: set[int] = set()
         self._positions: dict[int, int] = {}
         self._ends: dict[int, int] = {}
         self._durable: dict[int, int] = {}
@@ -63,26 +66,14 @@ class ScorerRole:
         self._problems: dict[str, str] = {}
         self._settling: asyncio.Task[None] | None = None
         self._settled_us = self._retry_online_us = 0
-        self.model = ServingModel(settings.models_dir, self._version)
-        self._follower = ModelsFollower(config, MODELS.name(prefix), settings.model_name, self._on_champion)
-        self._follower.start()
-
-    def _on_champion(self, champion: Champion) -> None:
-        try:
-            switched = self.model.switch(champion)
-        except DataError as error:
-            self._instruments.count("churn_refused_models")
-            log.error("the promoted model is refused; the former one keeps serving", error=str(error))
-            return
-        for version in switched.retired:
-            self._instruments.forget("churn_champion_info", version=version)
-        self._instruments.set("churn_champion_info", 1, version=champion.version)
-        self._instruments.set("churn_champion_promoted_seconds", champion.promoted_at.timestamp())
+        self.model = ServingModel(settings.models_dir, declaration, instruments)
+        self._follower = serve_champions(config, MODELS.name(prefix), settings.model_name, self.model)
+        self._follower.following.start()
 
     async def acquire(self, partitions: Iterable[int], generation: int) -> Mapping[int, int]:
         """Start at the committed offsets, with the present champion when there is one."""
         await asyncio.to_thread(self._follower.wait_current, MODEL_WAIT_SECONDS)
-        wanted = set(partitions)
+        wanted = self._assigned = set(partitions)
         self._positions = {p: o for p, o in self._positions.items() if p in wanted}
         self._durable = {p: o for p, o in self._durable.items() if p in wanted}
         return {}
@@ -94,8 +85,10 @@ class ScorerRole:
         except OutageError as error:
             log.warning("partitions given up before their scores were delivered", error=str(error))
         for number in partitions:
+            self._assigned.discard(number)
             self._positions.pop(number, None)
             self._ends.pop(number, None)
+            self._instruments.forget("churn_consumer_lag_records", partition=str(number))
 
     async def process(self, partition: int, records: Sequence[Record], end_offset: int) -> None:
         """Score the blocks of a batch."""
@@ -104,6 +97,8 @@ class ScorerRole:
             await self._wait_for_model(block.for_model)
             self._take(block)
             await asyncio.sleep(0)
+        if partition not in self._assigned:  # given up meanwhile: its next owner scores these again
+            return
         self._positions[partition] = records[-1].offset + 1
         self._ends[partition] = max(end_offset, self._positions[partition])
         lag = self._ends[partition] - self._positions[partition]
@@ -121,11 +116,11 @@ class ScorerRole:
         self._epochs[block.partition] = block.epoch
         if not block.users:
             return
-        scorer = self.model.scorer
-        if scorer is None or block.feature_set_version != self._version:
+        serving = self.model.serving
+        if serving is None or block.feature_set_version != self._version:
             self._instruments.count("churn_unscored_rows", len(block.users))
             return
-        self._publish(block, scorer.score(block.matrix), scorer.version)
+        self._publish(block, serving.scorer.score(block.matrix), serving.champion.version)
 
     def _publish(self, block: FeatureBlock, scored: Scored, version: str) -> None:
         reasons = self._explainer.reasons(block.matrix, scored.contributions)
@@ -133,9 +128,10 @@ class ScorerRole:
         wall_us = self._wall_us()
         as_of, emitted = from_us(block.as_of_us), from_us(wall_us)
         arrived = from_us(block.arrived_us) if block.arrived_us else None
-        rows = zip(block.users, scored.probability.tolist(), codes.tolist(), reasons, strict=True)
-        for user, probability, code, why in rows:
-            score = self._score(block, user, probability, code, why, version, as_of, emitted, arrived)
+        active = self._active(block.matrix).tolist()
+        rows = zip(block.users, scored.probability.tolist(), codes.tolist(), reasons, active, strict=True)
+        for user, probability, code, why, is_active in rows:
+            score = self._score(block, user, probability, code, why, version, as_of, emitted, arrived, is_active)
             self._output.send(self._scores_topic, user.encode(), encode(score))
         self._pending.add(block, scored.probability, codes, reasons, version)
         self._measure(codes, scored, block, wall_us)
@@ -151,10 +147,11 @@ class ScorerRole:
         as_of: datetime,
         emitted: datetime,
         arrived: datetime | None,
+        active: bool,
     ) -> Score:
         return Score(
             user, probability, BANDS[code], why, self._settings.model_name, version, self._version, as_of, emitted,
-            block.partition, block.source_offset, arrived,
+            block.partition, block.source_offset, arrived, active,
         )  # fmt: skip
 
     def _measure(self, codes: object, scored: Scored, block: FeatureBlock, wall_us: int) -> None:
@@ -229,15 +226,10 @@ class ScorerRole:
     def not_ready(self) -> list[str]:
         """Return why the role cannot do its work."""
         reasons = [f"{what}: {why}" for what, why in self._problems.items()]
-        if self.model.scorer is None:
-            reasons.append("no model serves yet; train and promote one (`churn train`)")
-        if self.model.refusal:
-            reasons.append(f"the promoted model is refused: {self.model.refusal}")
-        if self._follower.problem:
-            reasons.append(self._follower.problem)
-        return reasons
+        outage = self._follower.following.outage
+        return [*reasons, *self.model.not_ready(), *([f"models topic: {outage}"] if outage else [])]
 
     def close(self) -> None:
         """Let go of every connection."""
-        self._follower.close()
+        self._follower.following.stop()
         self._writer.close()

@@ -10,58 +10,12 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from churn.blocks import FeatureBlock, LabelBlock
-from churn.declaration import ACTIVITY_COUNTER, Aggregate, Declaration
-from churn.errors import DeclarationError
 from churn.layout import Floats
+from churn.population import Mask, Population
 
-Mask = npt.NDArray[np.bool_]
-
-
-class Population:
-    """Tells from vectors alone who is in the population: active in the horizon, and not excluded by the label."""
-
-    def __init__(self, declaration: Declaration) -> None:
-        """Find the columns that tell.
-
-        Raises:
-            DeclarationError: the features do not tell; names the feature to add.
-        """
-        self._horizon_days = declaration.label.horizon_days
-        self._silent = _silence_column(declaration)
-        self._excluded = [_exclusion_column(declaration, *pair) for pair in declaration.label.exclude.items()]
-
-    def among(self, matrix: Floats) -> Mask:
-        """Return who of float32 [n, features] is in the population."""
-        silent = matrix[:, self._silent]
-        chosen = (silent >= 1) & (silent <= self._horizon_days)
-        for column in self._excluded:
-            chosen &= matrix[:, column] == 0
-        return np.asarray(chosen, np.bool_)
-
-
-def _silence_column(declaration: Declaration) -> int:
-    horizon = declaration.label.horizon_days
-    for column, feature in enumerate(declaration.features):
-        silence = feature.aggregate is Aggregate.DAYS_SINCE_LAST and feature.source == ACTIVITY_COUNTER
-        if silence and feature.cap > horizon:
-            return column
-    raise DeclarationError(
-        f"{declaration.business}: online learning needs to see who is active; add the feature"
-        f" `days_since_last_activity: {{days_since_last: activity, cap: 90, says: ...}}` with a cap above {horizon}"
-    )
-
-
-def _exclusion_column(declaration: Declaration, register: str, value: str) -> int:
-    for column, feature in enumerate(declaration.features):
-        if feature.aggregate is Aggregate.IS and (feature.source, feature.value) == (register, value):
-            return column
-    raise DeclarationError(
-        f"{declaration.business}: online learning needs to see whom label.exclude leaves out; add the feature"
-        f" `{register}_{value}: {{is: {register}, value: {value}, says: ...}}`"
-    )
+__all__ = ["DelayLine", "Joined", "Population", "Position"]  # learners take the population from here too
 
 
 class Position(msgspec.Struct):
@@ -134,6 +88,6 @@ class DelayLine:
         if not pairs:
             return Joined([], np.zeros((0, 0), np.float32), np.zeros(0, np.bool_))
         matrix = np.stack([vector for _, vector, _ in pairs])
-        chosen = self._population.among(matrix)
+        chosen = self._population.at_midnight(matrix)
         users = [user for (user, _, _), keep in zip(pairs, chosen.tolist(), strict=True) if keep]
         return Joined(users, matrix[chosen], np.array([gone for _, _, gone in pairs], np.bool_)[chosen])

@@ -136,6 +136,7 @@ function showUser(user) {
   const freshness = `Features as of ${age(user.freshness.features_age_seconds)}, score as of ${age(user.freshness.score_age_seconds)}.`;
   byId("answer").replaceChildren(
     make("h3", { text: user.user_id }), verdict(user.score), make("p", { className: "quiet", text: freshness }),
+    ...(user.active ? [] : [make("p", { className: "quiet", text: "Not among the active users: silent for longer than the horizon, or known to be gone." })]),
     make("ul", { className: "reasons" }, ...strongest.map((reason) => reasonItem(reason, largest))),
     featureTable(user.features));
 }

@@ -10,9 +10,9 @@ import redis
 from starlette.testclient import TestClient
 
 from api.app import create_app
-from api.champion import ChampionHolder
 from api.wiring import wire
 from compose.redis_server import RedisServer
+from feature_repo.champion import ServingModel
 from tests.api.building import AS_OF, DECLARATION, champion, settings
 
 
@@ -21,7 +21,7 @@ class Api:
     """A client of an application, and what the test may turn."""
 
     http: TestClient
-    champion: ChampionHolder
+    champion: ServingModel
     models_dir: Path
     project: str
 
@@ -43,6 +43,6 @@ def open_api(tmp_path: Path, topic_prefix: str) -> Callable[[str], Api]:
 def api(open_api: Callable[[str], Api], redis_server: RedisServer, redis_client: "redis.Redis") -> Iterator[Api]:
     """Return a running application that serves model version 1."""
     made = open_api(redis_server.url)
-    made.champion.follow(champion(made.models_dir, "1"))
+    made.champion.follow([champion(made.models_dir, "1")])
     with made.http:
         yield made

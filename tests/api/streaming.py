@@ -24,8 +24,10 @@ def promote(kafka: KafkaServer, prefix: str, champion: Champion) -> None:
     publish(kafka, MODELS.name(prefix), (champion.model, scores.encode(champion)))
 
 
-def score(user_id: str, probability: float, band: scores.Band, text: str = "no activity for 12 days") -> Score:
+def score(
+    user_id: str, probability: float, band: scores.Band, text: str = "no activity for 12 days", active: bool = True
+) -> Score:
     """Return a score whose oldest new event arrived half a second after AS_OF."""
     reasons = [Reason("days_since_last_activity", 12.0, 0.5, text)]
     arrived = AS_OF + timedelta(milliseconds=500)
-    return Score(user_id, probability, band, reasons, "churn", "1", "f", AS_OF, AS_OF, 0, 1, arrived)
+    return Score(user_id, probability, band, reasons, "churn", "1", "f", AS_OF, AS_OF, 0, 1, arrived, active)

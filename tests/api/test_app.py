@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ def test_a_known_user_is_answered_with_everything(api: Api, redis_client: "redis
     write_user(redis_client, api.project, "u1", VECTORS[0])
     body = api.http.get("/users/u1").json()
     assert body["user_id"] == "u1"
+    assert body["active"] is True
     assert body["features"] == feature_map(VECTORS[0])
     assert body["score"] == {
         "probability": float(np.float32(0.7)), "band": "high", "model_version": "1", "as_of": "2026-01-05T00:00:00Z",
@@ -130,7 +132,7 @@ def test_without_a_champion_users_are_answered_and_predictions_wait(
 
 
 def test_a_new_champion_answers_the_next_request(api: Api) -> None:
-    api.champion.follow(champion(api.models_dir, "2", model(intercept=-5.0)))
+    api.champion.follow([champion(api.models_dir, "2", model(intercept=-5.0))])
     body = api.http.post("/predict", json={"features": feature_map(VECTORS[0])}).json()
     assert body["model_version"] == "2"
     assert body["probability"] == float(Scorer(model(intercept=-5.0), "2").score(VECTORS[:1]).probability[0])
@@ -142,7 +144,7 @@ def test_while_redis_is_away_requests_are_told_so_and_afterwards_answered(
     server = RedisServer(tmp_path / "redis", free_ports(1)[0], persistent=True)
     server.start()
     api = open_api(server.url)
-    api.champion.follow(champion(api.models_dir, "1"))
+    api.champion.follow([champion(api.models_dir, "1")])
     with redis.Redis.from_url(server.url) as client:
         write_user(client, api.project, "u1", VECTORS[0])
     with api.http:
@@ -163,16 +165,32 @@ def test_metrics_tell_requests_by_route_and_the_champion(api: Api) -> None:
     api.http.get("/users/ghost")
     api.http.get("/users/other")
     text = api.http.get("/metrics").text
-    assert 'churn_api_requests_total{method="GET",route="/users/{user_id}",status="404"} 2.0' in text
-    assert 'churn_api_champion_info{version="1"} 1.0' in text
+    assert 'churn_http_requests_total{route="/users/{user_id}",status="404"} 2.0' in text
+    assert 'churn_http_request_seconds_bucket{le="0.0005",route="/users/{user_id}"}' in text
+    assert 'churn_champion_info{version="1"} 1.0' in text
     assert "ghost" not in text
 
 
 def test_metrics_tell_of_a_refused_champion(api: Api, tmp_path: Path) -> None:
     api.champion.refuse("2", "golden rows differ")
     text = api.http.get("/metrics").text
-    assert "churn_api_champion_refused 1.0" in text
-    assert 'churn_api_champion_info{version="1"} 1.0' in text
+    assert "churn_refused_models_total 1.0" in text
+    assert 'churn_champion_info{version="1"} 1.0' in text
+
+
+def test_metrics_are_told_where_feast_was_imported(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "set by Feast")
+    api.champion.follow([champion(api.models_dir, "2")])
+    text = api.http.get("/metrics").text
+    assert re.findall(r"churn_champion_info{.*", text) == ['churn_champion_info{version="2"} 1.0']
+    assert "churn_champion_promoted_seconds 1.7675712e+09" in text
+
+
+def test_metrics_tell_whether_it_can_answer_and_how_many_were_scored(api: Api) -> None:
+    api.http.post("/predict", json={"instances": [feature_map(vector) for vector in VECTORS]})
+    lines = api.http.get("/metrics").text.splitlines()
+    told = {"churn_ready 1.0", "churn_redis_up 1.0", "churn_kafka_up 1.0", "churn_predictions_total 3.0"}
+    assert told <= set(lines)
 
 
 def test_live_data_is_what_the_page_shows(api: Api) -> None:

@@ -3,13 +3,13 @@ from datetime import timedelta
 
 import pytest
 
-from api.champion import Serving
 from api.lookup import Lookup, checked_depth, checked_user_id
 from churn.errors import InputError, UnknownUserError
 from churn.model import Scorer
 from churn.scores import Champion, to_us
+from feature_repo.champion import Serving
 from feature_repo.reader import StoredScore, UserRow
-from tests.api.building import AS_OF, DECLARATION, model, vectors
+from tests.api.building import AS_OF, DAYS_SILENT, DECLARATION, model, vectors
 
 LOOKUP = Lookup(DECLARATION)
 SERVING = Serving(Champion("churn", "7", "", "", "", AS_OF, ""), Scorer(model(), "7"))
@@ -22,6 +22,13 @@ def test_a_missing_value_is_told_apart_from_zero() -> None:
     features = LOOKUP.answer(ROW, None, "top", NOW).features
     assert math.isnan(features["quiz_score_7d"] or 0.0)
     assert features["sessions_7d"] == float(vectors(1)[0, 0])
+
+
+@pytest.mark.parametrize(("days_silent", "active"), [(0.0, True), (30.0, True), (31.0, False), (math.nan, False)])
+def test_silence_beyond_the_horizon_is_told(days_silent: float, active: bool) -> None:
+    vector = vectors(1)[0]
+    vector[DAYS_SILENT] = days_silent
+    assert LOOKUP.answer(UserRow("u1", vector, to_us(AS_OF), STORED), SERVING, "top", NOW).active is active
 
 
 def test_freshness_counts_from_the_clock_of_the_server() -> None:

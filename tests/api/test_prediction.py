@@ -4,13 +4,13 @@ import re
 import numpy as np
 import pytest
 
-from api.champion import Serving
 from api.dependencies import RiskBands
 from api.errors import PredictionInputError, TooLargeError
 from api.explaining import ExactExplainer
 from api.prediction import MAX_INSTANCES, parse, predict
 from churn.model import Scorer
 from churn.scores import Champion
+from feature_repo.champion import Serving
 from tests.api.building import AS_OF, DECLARATION, feature_map, model, vectors
 
 NAMES = ("lessons", "sessions")

@@ -19,6 +19,24 @@ def test_a_users_latest_band_counts_once() -> None:
     assert (seen.users, seen.users_by_band) == (2, {"low": 1, "medium": 1, "high": 0})
 
 
+def test_who_turns_inactive_leaves_the_bands_and_the_list_and_comes_back() -> None:
+    pulse = Pulse()
+    pulse.take(score("gone", 0.99, "high"), NOW_MS)
+    pulse.take(score("here", 0.9, "high"), NOW_MS)
+    pulse.take(score("gone", 0.99, "high", active=False), NOW_MS)
+    seen = pulse.view(NOW_MS, EventRate())
+    assert (seen.users, seen.users_by_band["high"], [user.user_id for user in seen.riskiest]) == (1, 1, ["here"])
+    pulse.take(score("gone", 0.2, "medium"), NOW_MS)
+    assert pulse.view(NOW_MS, EventRate()).users_by_band == {"low": 0, "medium": 1, "high": 1}
+
+
+def test_who_was_never_active_counts_in_the_rate_alone() -> None:
+    pulse = Pulse()
+    pulse.take(score("gone", 0.99, "high", active=False), NOW_MS - 1000)
+    seen = pulse.view(NOW_MS, EventRate())
+    assert (seen.users, seen.riskiest, seen.scores_per_second) == (0, [], 0.1)
+
+
 def test_freshness_is_from_arrival_to_the_written_score() -> None:
     arrived_ms = to_us(AS_OF + timedelta(milliseconds=500)) // 1000
     pulse = Pulse()

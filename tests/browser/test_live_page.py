@@ -68,6 +68,7 @@ def _score_users(kafka: KafkaServer, made: Settings) -> None:
     people = [score("anna", 0.93, "high"), score(HOSTILE, 0.71, "high", f"likes {HOSTILE}")]
     people += [score(f"user-{n}", 0.2 + n / 100, "medium", f"active on {n} of the last 30 days") for n in range(20)]
     people += [score(f"calm-{n}", 0.05, "low") for n in range(60)]
+    people += [score("long-gone", 0.99, "high", active=False)]
     stamped = [msgspec.structs.replace(each, arrived_at=fresh) for each in people]
     publish(kafka, SCORES.name(made.topic_prefix), *[(each.user_id, scores.encode(each)) for each in stamped])
 

@@ -1,13 +1,12 @@
 """Labels find the vector that stood at their midnight, once."""
 
 import numpy as np
-import pytest
 
 from churn.blocks import FeatureBlock, Kind, LabelBlock
 from churn.declaration import parse
-from churn.errors import DeclarationError
 from churn.layout import DAY_US
-from training.delay_line import DelayLine, Joined, Population, Position
+from churn.population import Population
+from training.delay_line import DelayLine, Joined, Position
 
 BUSINESS = """
 business: test
@@ -69,11 +68,6 @@ def test_users_outside_the_population_are_not_learnt_from() -> None:
     assert told(delay.join(asked)) == {"edge": (30.0, True)}
 
 
-def test_excluded_users_are_not_learnt_from() -> None:
-    matrix = np.array([[3.0, 1.0], [3.0, 0.0]], np.float32)
-    assert Population(DECLARED).among(matrix).tolist() == [False, True]
-
-
 def test_repeated_and_outdated_labels_are_taken_once() -> None:
     delay = line()
     delay.expects(labels(ann=True), 0)
@@ -107,16 +101,3 @@ def test_a_new_midnight_marks_where_its_vectors_begin() -> None:
     assert delay.position.feature_offset == 3
     delay.expects(labels(MIDNIGHT + DAY_US, ann=True), 12)
     assert (delay.position.feature_offset, delay.position.as_of_us) == (12, MIDNIGHT + DAY_US)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("cap: 90", "cap: 30", "with a cap above 30"),
-        ("days_since_last: activity, cap: 90", "total: activity", "add the feature `days_since_last_activity"),
-        ("{is: standing, value: gone", "{is: standing, value: here", "add the feature `standing_gone"),
-    ],
-)
-def test_a_declaration_that_does_not_tell_the_population_is_refused(old: str, new: str, message: str) -> None:
-    with pytest.raises(DeclarationError, match=message):
-        Population(parse(BUSINESS.replace(old, new), "test"))

@@ -56,6 +56,9 @@ class Following:
             except (KafkaException, OutageError) as error:
                 self.outage = sentence(error)
                 self.rest(RETRY_SECONDS)
+            except BaseException:
+                self.outage = "following ended with a defect of ours; the log says which, start the process again"
+                raise
 
 
 def sentence(error: Exception) -> str:

@@ -4,28 +4,27 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from api.champion import ChampionHolder
-from api.champion_follower import ChampionFollower
 from churn.kafka_config import client_config
 from churn.topics import MODELS
 from compose.kafka import KafkaServer
 from compose.processes import wait_until
 from compose.topic_admin import ensure_topics
-from feature_repo import bundles
+from feature_repo.champion import ServingModel
+from feature_repo.control import ModelsFollower, serve_champions
+from feature_repo.instruments import Instruments
 from tests.api.building import DECLARATION, champion, model, settings
 from tests.api.streaming import promote, publish
 
 
 @pytest.fixture
-def holder(tmp_path: Path) -> ChampionHolder:
-    version = DECLARATION.feature_set_version
-    return ChampionHolder(lambda named: bundles.load(tmp_path, named, version), DECLARATION.feature_names)
+def holder(tmp_path: Path) -> ServingModel:
+    return ServingModel(tmp_path, DECLARATION, Instruments("scorer"))
 
 
 @pytest.fixture
-def follower(kafka: KafkaServer, topic_prefix: str, holder: ChampionHolder) -> Iterator[ChampionFollower]:
+def follower(kafka: KafkaServer, topic_prefix: str, holder: ServingModel) -> Iterator[ModelsFollower]:
     made = settings(kafka_bootstrap_servers=kafka.bootstrap_servers, topic_prefix=topic_prefix)
-    follower = ChampionFollower(client_config(made), MODELS.name(topic_prefix), "churn", holder)
+    follower = serve_champions(client_config(made), MODELS.name(topic_prefix), "churn", holder)
     yield follower
     follower.following.stop()
 
@@ -34,25 +33,26 @@ def create_topics(kafka: KafkaServer, prefix: str) -> None:
     ensure_topics(settings(kafka_bootstrap_servers=kafka.bootstrap_servers, topic_prefix=prefix, partitions=2))
 
 
-def wait_for(holder: ChampionHolder, version: str) -> None:
+def wait_for(holder: ServingModel, version: str) -> None:
     wait_until(lambda: holder.serving is not None and holder.serving.champion.version == version, 20, version)
 
 
 def test_the_last_champion_on_the_topic_serves_and_the_next_takes_over(
-    kafka: KafkaServer, topic_prefix: str, holder: ChampionHolder, follower: ChampionFollower, tmp_path: Path
+    kafka: KafkaServer, topic_prefix: str, holder: ServingModel, follower: ModelsFollower, tmp_path: Path
 ) -> None:
     create_topics(kafka, topic_prefix)
     promote(kafka, topic_prefix, msgspec.structs.replace(champion(tmp_path, "1"), bundle="churn/deleted"))
     promote(kafka, topic_prefix, champion(tmp_path, "2"))
     follower.following.start()
     wait_for(holder, "2")
-    assert holder.refusals == 0
+    assert holder.refusal is None
+    assert holder.heard_of("1")
     promote(kafka, topic_prefix, champion(tmp_path, "3", model(intercept=-2.0)))
     wait_for(holder, "3")
 
 
 def test_a_bad_champion_is_refused_and_a_bundle_that_arrives_late_is_taken(
-    kafka: KafkaServer, topic_prefix: str, holder: ChampionHolder, follower: ChampionFollower, tmp_path: Path
+    kafka: KafkaServer, topic_prefix: str, holder: ServingModel, follower: ModelsFollower, tmp_path: Path
 ) -> None:
     create_topics(kafka, topic_prefix)
     promote(kafka, topic_prefix, champion(tmp_path, "1"))
@@ -69,7 +69,7 @@ def test_a_bad_champion_is_refused_and_a_bundle_that_arrives_late_is_taken(
 
 
 def test_other_models_change_nothing_and_an_unreadable_record_is_told(
-    kafka: KafkaServer, topic_prefix: str, holder: ChampionHolder, follower: ChampionFollower, tmp_path: Path
+    kafka: KafkaServer, topic_prefix: str, holder: ServingModel, follower: ModelsFollower, tmp_path: Path
 ) -> None:
     create_topics(kafka, topic_prefix)
     promote(kafka, topic_prefix, champion(tmp_path, "1"))
@@ -83,7 +83,7 @@ def test_other_models_change_nothing_and_an_unreadable_record_is_told(
 
 
 def test_a_topic_that_is_created_later_is_found(
-    kafka: KafkaServer, topic_prefix: str, holder: ChampionHolder, follower: ChampionFollower, tmp_path: Path
+    kafka: KafkaServer, topic_prefix: str, holder: ServingModel, follower: ModelsFollower, tmp_path: Path
 ) -> None:
     follower.following.start()
     wait_until(lambda: "does not exist" in (follower.following.outage or ""), 20, "the outage")
@@ -91,3 +91,13 @@ def test_a_topic_that_is_created_later_is_found(
     promote(kafka, topic_prefix, champion(tmp_path, "1"))
     wait_for(holder, "1")
     assert follower.following.outage is None
+
+
+def test_the_present_champion_can_be_waited_for(
+    kafka: KafkaServer, topic_prefix: str, holder: ServingModel, follower: ModelsFollower, tmp_path: Path
+) -> None:
+    create_topics(kafka, topic_prefix)
+    promote(kafka, topic_prefix, champion(tmp_path, "1"))
+    follower.following.start()
+    assert follower.wait_current(20)
+    assert holder.serving is not None

@@ -1,0 +1,125 @@
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from churn.scores import Champion
+from feature_repo.bundles import MODEL_FILE
+from feature_repo.champion import ServingModel
+from feature_repo.instruments import Instruments
+from tests.api.building import AS_OF, DECLARATION, champion, model
+
+
+@pytest.fixture
+def instruments() -> Instruments:
+    return Instruments("scorer")
+
+
+@pytest.fixture
+def holder(tmp_path: Path, instruments: Instruments) -> ServingModel:
+    return ServingModel(tmp_path, DECLARATION, instruments)
+
+
+def told(instruments: Instruments) -> dict[str, float]:
+    """Return the process' samples by name and label values."""
+    samples = [sample for metric in instruments.registry.collect() for sample in metric.samples]
+    return {" ".join([sample.name, *sample.labels.values()]): sample.value for sample in samples}
+
+
+def served(holder: ServingModel) -> str | None:
+    return holder.serving.champion.version if holder.serving else None
+
+
+def test_a_good_bundle_serves(holder: ServingModel, tmp_path: Path) -> None:
+    holder.follow([champion(tmp_path, "1")])
+    assert (served(holder), holder.refusal) == ("1", None)
+
+
+def test_a_second_champion_takes_over(holder: ServingModel, tmp_path: Path) -> None:
+    holder.follow([champion(tmp_path, "1")])
+    holder.follow([champion(tmp_path, "2", model(intercept=-2.0))])
+    assert holder.serving is not None
+    assert (served(holder), holder.serving.scorer.model.intercept) == ("2", -2.0)
+
+
+def bad_bundles(folder: Path) -> dict[str, Champion]:
+    good = champion(folder, "2")
+    lying = model()
+    golden = [msgspec.structs.replace(row, probability=0.123) for row in lying.golden]
+    return {
+        "sha256": msgspec.structs.replace(good, sha256="0" * 64),
+        "cannot be read": msgspec.structs.replace(good, bundle="churn/none"),
+        "lies outside": msgspec.structs.replace(good, bundle="../elsewhere"),
+        "golden rows differ": champion(folder, "3", msgspec.structs.replace(lying, golden=golden)),
+        "feature set": champion(folder, "4", msgspec.structs.replace(lying, feature_set_version="other")),
+        "other features": champion(folder, "5", msgspec.structs.replace(lying, features=lying.features[::-1])),
+        "weights and features": champion(folder, "6", msgspec.structs.replace(lying, weight=[1.0])),
+    }
+
+
+@pytest.mark.parametrize("reason", [
+    "sha256", "cannot be read", "lies outside", "golden rows differ", "feature set", "other features", "weights and features",
+])  # fmt: skip
+def test_a_bad_bundle_leaves_the_old_one_serving(holder: ServingModel, tmp_path: Path, reason: str) -> None:
+    holder.follow([champion(tmp_path, "1")])
+    holder.follow([bad_bundles(tmp_path)[reason]])
+    assert served(holder) == "1"
+    assert holder.refusal is not None
+    assert reason in holder.refusal.reason
+
+
+def test_a_bad_first_bundle_serves_nothing(holder: ServingModel, instruments: Instruments, tmp_path: Path) -> None:
+    holder.follow([bad_bundles(tmp_path)["sha256"]])
+    holder.retry()
+    assert served(holder) is None
+    assert told(instruments)["churn_refused_models_total"] == 1.0
+
+
+def test_metrics_name_the_version_that_serves_and_no_other(
+    holder: ServingModel, instruments: Instruments, tmp_path: Path
+) -> None:
+    holder.follow([champion(tmp_path, "1")])
+    holder.follow([champion(tmp_path, "2")])
+    holder.follow([bad_bundles(tmp_path)["sha256"]])
+    info = {name: value for name, value in told(instruments).items() if name.startswith("churn_champion_")}
+    assert info == {"churn_champion_info 2": 1.0, "churn_champion_promoted_seconds": AS_OF.timestamp()}
+
+
+def test_of_several_records_the_last_serves_and_all_are_heard_of(holder: ServingModel, tmp_path: Path) -> None:
+    gone = msgspec.structs.replace(champion(tmp_path, "1"), bundle="churn/deleted")
+    holder.follow([gone, champion(tmp_path, "2")])
+    assert (served(holder), holder.refusal) == ("2", None)
+    assert (holder.heard_of("1"), holder.heard_of("2"), holder.heard_of("3")) == (True, True, False)
+
+
+def test_a_version_that_nobody_names_any_more_is_waited_for_once(holder: ServingModel) -> None:
+    assert not holder.wait_for("1", timeout_seconds=0.01)
+    assert holder.heard_of("1")
+
+
+def test_a_version_is_waited_for_until_it_serves(holder: ServingModel, tmp_path: Path) -> None:
+    named = champion(tmp_path, "1")
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(holder.wait_for, "1", 20.0)
+        holder.follow([named])
+        assert waiting.result()
+    assert served(holder) == "1"
+
+
+def test_a_bundle_that_arrives_late_is_taken_on_retry(holder: ServingModel, tmp_path: Path) -> None:
+    named = champion(tmp_path, "1")
+    path = tmp_path / named.bundle / MODEL_FILE
+    data = path.read_bytes()
+    path.unlink()
+    holder.follow([named])
+    assert served(holder) is None
+    path.write_bytes(data)
+    holder.retry()
+    assert (served(holder), holder.refusal) == ("1", None)
+
+
+def test_a_refusal_ends_with_the_next_good_champion(holder: ServingModel, tmp_path: Path) -> None:
+    holder.follow([bad_bundles(tmp_path)["sha256"]])
+    holder.follow([champion(tmp_path, "7")])
+    assert (served(holder), holder.refusal) == ("7", None)

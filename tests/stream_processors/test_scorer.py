@@ -1,0 +1,125 @@
+"""Vectors in, scores out, on a real Kafka and Redis."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import redis
+from confluent_kafka import Consumer, TopicPartition
+
+from churn import blocks, scores
+from churn.admission import Record
+from churn.blocks import FeatureBlock
+from churn.layout import Floats
+from churn.scores import Score, to_us
+from churn.settings import Settings
+from churn.topics import SCORES
+from compose.kafka import KafkaServer
+from compose.processes import wait_until
+from compose.redis_server import RedisServer
+from compose.topic_admin import ensure_topics
+from feature_repo.instruments import Instruments
+from feature_repo.online import OnlineWriter
+from stream_processors.scorer import ScorerRole
+from tests.api.building import AS_OF, DAYS_SILENT, DECLARATION, champion, settings, vectors
+from tests.api.streaming import promote
+
+
+@pytest.fixture
+def made(kafka: KafkaServer, redis_server: RedisServer, topic_prefix: str, tmp_path: Path) -> Settings:
+    made = settings(
+        kafka_bootstrap_servers=kafka.bootstrap_servers, redis_url=redis_server.url, topic_prefix=topic_prefix,
+        feast_project=topic_prefix, data_dir=tmp_path, partitions=1,
+    )  # fmt: skip
+    ensure_topics(made)
+    return made
+
+
+@pytest.fixture
+def instruments() -> Instruments:
+    return Instruments("scorer")
+
+
+@pytest.fixture
+def role(made: Settings, instruments: Instruments, redis_client: "redis.Redis") -> Iterator[ScorerRole]:
+    writer = OnlineWriter(redis_client, made.feast_project, DECLARATION.feature_names)
+    role = ScorerRole(made, DECLARATION, writer, instruments, lambda: to_us(AS_OF))
+    yield role
+    role.close()
+
+
+def record(users: list[str], matrix: Floats, for_model: str = "") -> Record:
+    """Return a record of the features topic."""
+    as_of_us, version = to_us(AS_OF), DECLARATION.feature_set_version
+    block = FeatureBlock("update", 0, 1, as_of_us, 5, as_of_us, version, users, matrix.tobytes(), for_model)
+    return Record(0, as_of_us, None, blocks.encode(block))
+
+
+async def score_once(role: ScorerRole, given: Record) -> None:
+    """Let the role take a record as its worker does, then give the partition up."""
+    await role.acquire([0], 1)
+    await role.process(0, [given], 3)
+    await role.release([0])
+
+
+def written(made: Settings, count: int) -> dict[str, Score]:
+    """Return this many scores from the topic, by user."""
+    consumer = Consumer({"bootstrap.servers": made.kafka_bootstrap_servers, "group.id": "tests"})
+    consumer.assign([TopicPartition(SCORES.name(made.topic_prefix), 0, 0)])
+    try:
+        found = [scores.decode(message.value() or b"") for message in consumer.consume(count, timeout=20)]
+    finally:
+        consumer.close()
+    return {score.user_id: score for score in found}
+
+
+def lags(instruments: Instruments) -> list[float]:
+    """Return the exported lag of every partition."""
+    families = instruments.registry.collect()
+    return [s.value for family in families for s in family.samples if s.name == "churn_consumer_lag_records"]
+
+
+def test_scores_say_who_is_active(made: Settings, kafka: KafkaServer, role: ScorerRole) -> None:
+    promote(kafka, made.topic_prefix, champion(made.models_dir, "1"))
+    wait_until(lambda: role.model.serving is not None, 20, "the champion")
+    matrix = vectors(3)
+    matrix[:, DAYS_SILENT] = [0.0, 30.0, 31.0]
+    asyncio.run(score_once(role, record(["today", "edge", "gone"], matrix)))
+    found = written(made, 3)
+    assert {user: score.active for user, score in found.items()} == {"today": True, "edge": True, "gone": False}
+    assert found["gone"].probability == pytest.approx(float(_probability(role, matrix)[2]), abs=0)
+
+
+def _probability(role: ScorerRole, matrix: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    assert role.model.serving is not None
+    return role.model.serving.scorer.score(matrix).probability
+
+
+def test_a_refused_model_is_told_and_the_former_one_scores(
+    made: Settings, kafka: KafkaServer, role: ScorerRole
+) -> None:
+    promote(kafka, made.topic_prefix, champion(made.models_dir, "1"))
+    wait_until(lambda: not role.not_ready(), 20, "the champion")
+    promote(kafka, made.topic_prefix, msgspec.structs.replace(champion(made.models_dir, "2"), sha256="0" * 64))
+    wait_until(lambda: bool(role.not_ready()), 20, "the refusal")
+    (reason,) = role.not_ready()
+    assert reason.startswith("champion version 2 was refused, version 1 goes on serving: ")
+    asyncio.run(score_once(role, record(["u1"], vectors(1), for_model="2")))
+    assert written(made, 1)["u1"].model_version == "1"
+
+
+def test_lag_of_a_partition_that_was_given_up_is_forgotten(
+    made: Settings, kafka: KafkaServer, role: ScorerRole, instruments: Instruments
+) -> None:
+    async def take() -> list[float]:
+        await role.acquire([0], 1)
+        await role.process(0, [record([], vectors(1)[:0])], 3)
+        held = lags(instruments)
+        await role.release([0])
+        return held
+
+    assert asyncio.run(take()) == [2.0]
+    assert lags(instruments) == []
