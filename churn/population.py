@@ -57,7 +57,7 @@ def _silence_column(declaration: Declaration) -> int:
         if silence and feature.cap > horizon:
             return column
     raise DeclarationError(
-        f"{declaration.business}: the features must tell who is active; add"
+        f"{declaration.business}: the features must tell who is active; add the feature"
         f" `days_since_last_activity: {{days_since_last: activity, cap: 90, says: ...}}` with a cap above {horizon}"
     )
 
@@ -67,6 +67,6 @@ def _exclusion_column(declaration: Declaration, register: str, value: str) -> in
         if feature.aggregate is Aggregate.IS and (feature.source, feature.value) == (register, value):
             return column
     raise DeclarationError(
-        f"{declaration.business}: the features must tell whom label.exclude leaves out; add"
+        f"{declaration.business}: the features must tell whom label.exclude leaves out; add the feature"
         f" `{register}_{value}: {{is: {register}, value: {value}, says: ...}}`"
     )

@@ -32,15 +32,6 @@ DATA_SECONDS = 120.0
 """30 s on an idle machine: 10 for the imports, 10 for the load, two scrapes and two evaluations of the rules."""
 CONFIGURATION = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
 CONTAINERS = yaml.safe_load((ROOT / "compose" / "docker-compose.yml").read_text())["services"]
-UNREACHABLE = {
-    "churn_restore_seconds": "no worker sets it",
-    "churn_labels": "no learner runs",
-    "churn_online_log_loss": "no learner runs",
-    "churn_online_auc": "no learner runs",
-    "churn_http_requests": "the API exports churn_api_requests",
-    "churn_http_request_seconds": "the API exports churn_api_request_seconds",
-}
-"""Metrics of the table that the running system does not export, and why; empty is the aim, and the test insists."""
 
 
 @pytest.mark.parametrize("expression", EVERY_EXPRESSION)
@@ -72,12 +63,6 @@ def test_container_of_prometheus_reads_these_files() -> None:
     assert CONFIGURATION["rule_files"] == ["rules.yml"]
 
 
-def needs_unreachable(expression: str) -> bool:
-    """Tell whether an expression, or a record that it reads, names a metric that nobody exports yet."""
-    metrics = named_metrics(expression) | {m for r in named_records(expression) for m in named_metrics(RECORDED[r])}
-    return any(EXPORTED[name].name in UNREACHABLE for name in metrics)
-
-
 @pytest.fixture(scope="module")
 def system(require_tool: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     prometheus = require_tool("prometheus")
@@ -94,25 +79,23 @@ def live_expressions() -> set[str]:
 
 def test_every_expression_has_data_on_the_running_system(system: Watched) -> None:
     empty = live_expressions()
-    unreachable = {expression for expression in empty if needs_unreachable(expression)}
 
     def all_answer() -> bool:
         system.publish(moment(datetime.now(UTC)))
         system.visit_api()
         empty.difference_update({expression for expression in empty if system.series(expression)})
-        return empty <= unreachable
+        return not empty
 
     try:
         wait_until(all_answer, DATA_SECONDS, "every expression has data")
     except StartTimeoutError:
-        missing = "\n".join(sorted(empty - unreachable))
+        missing = "\n".join(sorted(empty))
         pytest.fail(f"no data for these; the parts are {system.stack.status()}:\n{missing}")
-    assert empty == unreachable, "these have data by now; take their metrics out of UNREACHABLE"
 
 
 @pytest.mark.parametrize("query", [query for query in SHOWN if "{{" in query.legend], ids=lambda query: query.expr)
 def test_legend_names_labels_that_the_series_have(query: Query, system: Watched) -> None:
     wanted = set(re.findall(r"{{(\w+)}}", query.legend))
     found = system.series(as_grafana_sends(query.expr))
-    assert found or needs_unreachable(query.expr)
+    assert found
     assert all(wanted <= labels.keys() for labels in found)

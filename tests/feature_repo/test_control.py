@@ -101,3 +101,15 @@ def test_the_present_champion_can_be_waited_for(
     follower.following.start()
     assert follower.wait_current(20)
     assert holder.serving is not None
+
+
+def test_an_unreadable_record_that_was_published_again_is_forgiven(
+    kafka: KafkaServer, topic_prefix: str, holder: ServingModel, follower: ModelsFollower, tmp_path: Path
+) -> None:
+    create_topics(kafka, topic_prefix)
+    publish(kafka, MODELS.name(topic_prefix), ("churn", b"{not json"))
+    promote(kafka, topic_prefix, champion(tmp_path, "2"))
+    follower.following.start()
+    assert follower.wait_current(20)
+    assert holder.serving is not None
+    assert (holder.serving.champion.version, holder.refusal) == ("2", None)

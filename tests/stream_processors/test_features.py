@@ -1,0 +1,99 @@
+"""What the features role says of its partitions, on a real Kafka and Redis."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import redis
+
+from churn.admission import Record
+from churn.scores import to_us
+from churn.settings import Settings
+from compose.kafka import KafkaServer
+from compose.redis_server import RedisServer
+from compose.topic_admin import ensure_topics
+from feature_repo.instruments import Instruments
+from feature_repo.online import OnlineWriter
+from stream_processors.features import FeaturesRole
+from tests.api.building import AS_OF, DECLARATION, settings
+from tests.stream_processors.road import event
+
+Gauges = dict[tuple[str, str], float]
+
+
+@pytest.fixture
+def made(kafka: KafkaServer, redis_server: RedisServer, topic_prefix: str, tmp_path: Path) -> Settings:
+    made = settings(
+        kafka_bootstrap_servers=kafka.bootstrap_servers, redis_url=redis_server.url, topic_prefix=topic_prefix,
+        feast_project=topic_prefix, data_dir=tmp_path, partitions=2,
+    )  # fmt: skip
+    ensure_topics(made)
+    return made
+
+
+@pytest.fixture
+def instruments() -> Instruments:
+    return Instruments("features")
+
+
+@pytest.fixture
+def role(made: Settings, instruments: Instruments, redis_client: "redis.Redis") -> Iterator[FeaturesRole]:
+    writer = OnlineWriter(redis_client, made.feast_project, DECLARATION.feature_names)
+    role = FeaturesRole(made, DECLARATION, writer, instruments, lambda: to_us(AS_OF))
+    yield role
+    role.close()
+
+
+def gauges(instruments: Instruments) -> Gauges:
+    """Return every gauge that is said of a partition, by its name and the partition."""
+    families = [family for family in instruments.registry.collect() if family.type == "gauge"]
+    samples = [sample for family in families for sample in family.samples if "partition" in sample.labels]
+    return {(sample.name, sample.labels["partition"]): sample.value for sample in samples}
+
+
+def record(offset: int) -> Record:
+    """Return an event of a minute before AS_OF as the role takes it."""
+    user, value = event("u1", "session_started", AS_OF - timedelta(minutes=1), f"e{offset}")
+    return Record(offset, to_us(AS_OF), user.encode(), value)
+
+
+def test_a_partition_that_was_given_up_is_no_longer_spoken_of(role: FeaturesRole, instruments: Instruments) -> None:
+    async def give_up_the_first() -> Gauges:
+        await role.acquire([0, 1], 1)
+        await role.process(0, [record(0)], 3)
+        await role.process(1, [record(0)], 1)
+        held = gauges(instruments)
+        await role.release([0])
+        return held
+
+    held = asyncio.run(give_up_the_first())
+    minute_before_seconds = AS_OF.timestamp() - 60
+    for partition, lag in (("0", 2.0), ("1", 0.0)):
+        assert held["churn_users", partition] == 1.0
+        assert held["churn_consumer_lag_records", partition] == lag
+        assert held["churn_watermark_seconds", partition] == minute_before_seconds
+    assert [name for name, partition in gauges(instruments) if partition == "0"] == ["churn_restore_seconds"]
+
+
+def test_a_partition_kept_over_a_rebalance_is_spoken_of_again(role: FeaturesRole, instruments: Instruments) -> None:
+    async def rebalance() -> None:
+        await role.acquire([0], 1)
+        await role.process(0, [record(0)], 1)
+        await role.release([0])
+        await role.acquire([0], 2)
+
+    asyncio.run(rebalance())
+    found = gauges(instruments)
+    assert (found["churn_users", "0"], found["churn_watermark_seconds", "0"]) == (1.0, AS_OF.timestamp() - 60)
+
+
+def test_a_partition_without_events_has_no_time_yet(role: FeaturesRole, instruments: Instruments) -> None:
+    asyncio.run(_acquired(role))
+    assert ("churn_users", "0") in gauges(instruments)
+    assert ("churn_watermark_seconds", "0") not in gauges(instruments)
+
+
+async def _acquired(role: FeaturesRole) -> None:
+    await role.acquire([0], 1)
