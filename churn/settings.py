@@ -59,6 +59,9 @@ class Settings(BaseModel):
     archive_flush_seconds: int = Field(
         default=60, ge=1, le=3600, description="how long accepted events wait for their Parquet file"
     )
+    learner_share: float = Field(
+        default=1.0, gt=0, le=1, description="share of the users, by hash, whose matured labels the learner learns"
+    )
     max_future_minutes: int = Field(
         default=10, ge=0, le=1440, description="how far ahead of its arrival an event may be dated"
     )

@@ -19,17 +19,21 @@ from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 from churn.kafka_config import client_config
 from churn.scores import Score, decode
 from churn.settings import Settings
-from churn.topics import ACTIVITY, FEATURES, SCORES
+from churn.topics import ACTIVITY, FEATURES, LABELS, SCORES, Topic
 from compose.environment import read_settings
+from compose.learned import learned, sentence
 from compose.local import LOOPBACK, ROOT, LocalStack, bound_socket
-from compose.processes import ChildSpec
+from compose.processes import ChildSpec, wait_until
 from compose.progress import Progress
 from compose.topic_admin import ensure_topics, partitions_of
 from compose.waiting import wait_done
 
 API_PORT = 8000
 PATIENCE_SECONDS = 900.0
-SERVICES = ("features", "archive", "scorer", "api")
+SERVICES = ("features", "archive", "scorer", "learner", "api")
+
+READS: dict[str, Topic] = {"scorer": FEATURES, "learner": LABELS}
+"""What a worker reads that does not read the events themselves."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class Demo:
         """Wait until the workers have dealt with everything published."""
         for worker in workers:
             progress = Progress(worker)
-            topic = FEATURES if worker == "scorer" else ACTIVITY
+            topic = READS.get(worker, ACTIVITY)
             records = wait_done(
                 self.settings, worker, topic, PATIENCE_SECONDS, self.stack.check,
                 lambda done, end, to=progress: to.show(f"{done:,} of {end:,} records"),  # type: ignore[misc]  # bound now
@@ -83,6 +87,18 @@ class Demo:
         for name in ("scorer", "api"):
             self.stack.wait_ready(name)
         self.wait_streamed(("scorer",))
+
+    def wait_learned(self) -> dict[str, Any]:
+        """Wait until every matured label was learned and the champion judged on the last of them; returns the figures."""
+        self.stack.wait_ready("learner")
+        self.wait_streamed(("learner",))
+        address = self.stack.url("learner")
+        wait_until(
+            lambda: "champion" in learned(address)["log_loss"], PATIENCE_SECONDS, "the learner has judged the champion"
+        )
+        figures = learned(address)
+        self.say(sentence(figures))
+        return figures
 
 
 @contextmanager
@@ -119,13 +135,16 @@ def run(folder: Path, plan: Plan) -> dict[str, Any]:
         demo.wait_streamed()
         report = train(demo)
         demo.wait_scored()
+        learning = demo.wait_learned()
         bootstrap_seconds = time.monotonic() - demo._began
         live = ("--no-history", "--live", "--rate", f"{plan.rate:g}", "--since", f"{now:%Y-%m-%dT%H:%M:%S}")
         start_producer(
             demo, ("produce", "--users", str(plan.users), "--days", str(plan.days), "--seed", str(plan.seed), *live)
         )
         demo.say(f"bootstrap took {bootstrap_seconds:.0f} s; live events are flowing")
-        return finish(demo, plan, {"bootstrap_seconds": round(bootstrap_seconds, 1), "training": report})
+        return finish(
+            demo, plan, {"bootstrap_seconds": round(bootstrap_seconds, 1), "training": report, "learning": learning}
+        )
 
 
 def train(demo: Demo) -> Any:

@@ -160,6 +160,9 @@ LEARNER = Row("Learner", (
     Panel("Progressive AUC", "How well churners are ranked above the others: 0.5 is chance.", (
         Query("max by (model) (churn_online_auc)", "{{model}}"),
     ), "percentunit"),
+    Panel("Blocks not learned from", "Not decodable, or of the past: a worker that starts again repeats some. A constant rate means that the log was built anew; the learner's log says what to do.", (
+        Query(rate("churn_skipped_blocks_total", "reason"), "{{reason}}"),
+    ), "cps"),
 ))  # fmt: skip
 
 API = Row("API", (

@@ -1,147 +1,208 @@
 """The learner process: a River model that learns each matured label once, from the vector that was emitted for it.
 
 Labels and vectors are read by partition; the model and the position in both topics are saved in one file, so that a
-kill neither repeats nor loses a label.
+kill at any time neither repeats nor loses a label. What a kill undoes is learnt again from the log in the same order.
 """
 
+import math
 import threading
-from collections import deque
-from dataclasses import dataclass, field
-from typing import Any
+import time
+from collections.abc import Iterable
 
-from confluent_kafka import Consumer, TopicPartition
+import numpy as np
+import structlog
 
 from churn.blocks import FeatureBlock, LabelBlock, decode_features, decode_labels
 from churn.declaration import Declaration
+from churn.errors import DefectError
 from churn.kafka_config import client_config
 from churn.settings import Settings
-from churn.topics import FEATURES, LABELS, Topic
+from churn.topics import FEATURES, LABELS, MODELS
+from feature_repo.champion import ServingModel
+from feature_repo.control import serve_champions
 from feature_repo.instruments import Instruments
-from training.delay_line import DelayLine, Joined, Population, Position
-from training.online import OnlineLearner, Snapshot, latest, save
+from training.block_reader import BlockReader
+from training.course import Course
+from training.delay_line import Joined, sample
+from training.rival import Rival
+from training.snapshots import latest, save
 
 SAVE_ROWS = 20_000
+"""Under a second of learning: what a kill may undo; also saved as soon as there is nothing left to learn."""
+WAIT_SECONDS = 0.1
+PARTITIONS_SECONDS = 60.0
+BLOCKS_A_TURN = 50
+NAME_BYTES = 64
+"""What a user of a block that waits costs beside the vector or label: a string and its place."""
+ONLINE, CHAMPION = "online", "champion"
 
-
-@dataclass
-class Lane:
-    """One partition: its delay line, and blocks that were read but not used yet, with their offsets."""
-
-    line: DelayLine
-    labels: deque[tuple[int, LabelBlock]] = field(default_factory=deque)
-    features: deque[tuple[int, FeatureBlock]] = field(default_factory=deque)
-    next_feature: int = 0
+log = structlog.get_logger(__name__)
 
 
 class Learner:
-    """Joins, learns, saves; `step` does what is possible with the blocks at hand."""
+    """Reads, learns, judges itself and the champion, saves."""
 
-    def __init__(self, settings: Settings, declaration: Declaration, instruments: Instruments) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        declaration: Declaration,
+        instruments: Instruments,
+        partitions_seconds: float = PARTITIONS_SECONDS,
+    ) -> None:
+        """Continue from the latest snapshot; connects when it runs.
+
+        Raises:
+            DataError: the snapshot is of another version, of other features, or damaged.
+        """
+        self._settings, self.instruments = settings, instruments
+        self._partitions_seconds = partitions_seconds
+        self._version, self._width = declaration.feature_set_version, len(declaration.feature_names)
         self._folder = settings.models_dir / "online"
-        self._instruments = instruments
-        found = latest(self._folder)
-        self._number, snapshot = found or (0, None)
-        version = declaration.feature_set_version
-        self.model = OnlineLearner(declaration.feature_names, version, snapshot.model if snapshot else None)
-        positions = snapshot.positions if snapshot else {}
-        population = Population(declaration)
-        self.lanes = {
-            p: Lane(DelayLine(population, version, positions.get(p, Position()))) for p in range(settings.partitions)
-        }
-        self._unsaved_rows = 0
-
-    def step(self, lane: Lane) -> bool:
-        """Join and learn the next labels of a partition; False when more blocks are needed first."""
-        if not lane.labels:
-            return False
-        offset, block = lane.labels[0]
-        if lane.line.position.as_of_us != block.as_of_us and not lane.line.expects(block, lane.next_feature):
-            self._pass(lane, offset)
-            return True
-        while lane.features and lane.line.offer(lane.features[0][1]):
-            lane.next_feature = lane.features.popleft()[0] + 1
-        if not lane.features:
-            return False
-        self._learn(lane.line.join(block))
-        self._pass(lane, offset)
-        return True
-
-    def _pass(self, lane: Lane, offset: int) -> None:
-        lane.labels.popleft()
-        lane.line.position.label_offset = offset + 1
-
-    def _learn(self, joined: Joined) -> None:
-        if not joined.users:
-            return
-        self.model.learn(joined.matrix, joined.churned)
-        gone = int(joined.churned.sum())
-        self._instruments.count("churn_labels", gone, churned="true")
-        self._instruments.count("churn_labels", len(joined.users) - gone, churned="false")
-        self._instruments.set("churn_online_log_loss", self.model.rolling.log_loss(), model="river")
-        self._instruments.set("churn_online_auc", self.model.rolling.auc(), model="river")
-        self._unsaved_rows += len(joined.users)
-
-    def save(self, least_rows: int = SAVE_ROWS) -> None:
-        """Write a snapshot when this many rows were learned since the last one."""
-        if self._unsaved_rows < least_rows:
-            return
-        self._number += 1
-        self._unsaved_rows = 0
-        save(
-            self._folder,
-            self._number,
-            Snapshot(self.model.state(), {p: lane.line.position for p, lane in self.lanes.items()}),
-        )
+        self._number, snapshot = latest(self._folder) or (0, None)
+        self.course = Course(declaration, range(settings.partitions), snapshot, sample(settings.learner_share))
+        self.model = self.course.model
+        self.rival = Rival()
+        self._serving = ServingModel(settings.models_dir, declaration, instruments)
+        self._unsaved_rows = self._unsaved_blocks = 0
+        self._readers: tuple[BlockReader, ...] = ()
+        self._save_problem = ""
+        self._show()
 
     def run(self, stop: threading.Event) -> None:
         """Learn until told to stop; saves before it returns."""
-        for lane in self.lanes.values():
-            lane.next_feature = lane.line.position.feature_offset
-        labels = _reader(self._settings, LABELS, {p: lane.line.position.label_offset for p, lane in self.lanes.items()})
-        features = _reader(self._settings, FEATURES, {p: lane.next_feature for p, lane in self.lanes.items()})
+        config, prefix, lanes = client_config(self._settings), self._settings.topic_prefix, self.course.lanes
+        group = f"{prefix}-learner"
+        label_starts = {p: lane.line.position.label_offset for p, lane in lanes.items()}
+        feature_starts = {p: lane.next_feature for p, lane in lanes.items()}
+        labels = BlockReader(config, LABELS.name(prefix), group, label_starts)
+        features = BlockReader(config, FEATURES.name(prefix), group, feature_starts)
+        self._readers = (labels, features)
+        follower = serve_champions(config, MODELS.name(prefix), self._settings.model_name, self._serving)
+        follower.following.start()
         try:
-            while not stop.is_set():
-                self._turn(labels, features)
+            self._learn_until(stop, labels, features)
         finally:
-            self.save(1)
+            if self._unsaved_blocks:
+                self._save(labels)
+            follower.following.stop()
             labels.close()
             features.close()
 
-    def _turn(self, labels: Consumer, features: Consumer) -> None:
-        _fill(labels, self, True)
-        if any(lane.labels and not lane.features for lane in self.lanes.values()):
-            _fill(features, self, False)
-        for lane in self.lanes.values():
-            while self.step(lane):
-                pass
-        self.save()
+    def _learn_until(self, stop: threading.Event, labels: BlockReader, features: BlockReader) -> None:
+        looked = time.monotonic()
+        while not stop.is_set():
+            self._turn(labels, features)
+            if time.monotonic() - looked >= self._partitions_seconds:
+                looked = time.monotonic()
+                self.widen(labels, features)
+
+    def widen(self, labels: BlockReader, features: BlockReader) -> None:
+        """Follow partitions that were added to the topics."""
+        added = self.course.follow(labels.partitions())
+        if added:
+            log.info("partitions were added", partitions=added)
+            labels.follow(dict.fromkeys(added, 0))
+            features.follow(dict.fromkeys(added, 0))
+
+    def _turn(self, labels: BlockReader, features: BlockReader) -> None:
+        read = labels.read(self._take_labels, 0.0) + features.read(self._take_features, 0.0)
+        self._look(labels, features)
+        learnt = self._learn()
+        self._tell(labels, features)
+        serving = self._serving.serving
+        if self.rival.meets(serving.scorer if serving else None) or learnt:
+            self._show()
+        idle = not read and not learnt
+        done = idle and all(lane.labels_ended for lane in self.course.lanes.values())
+        if self._unsaved_rows >= SAVE_ROWS or (done and self._unsaved_blocks):
+            self._save(labels)
+        if idle and done:
+            labels.read(self._take_labels, WAIT_SECONDS)
+        elif idle:
+            features.read(self._take_features, WAIT_SECONDS)
+
+    def _look(self, labels: BlockReader, features: BlockReader) -> None:
+        """Note per partition whether its logs have ended, and pause the logs that are far ahead."""
+        for partition, lane in self.course.lanes.items():
+            lane.labels_ended, lane.features_ended = labels.ended(partition), features.ended(partition)
+            labels.hold(partition, _bytes(block for _, block in lane.labels))
+            features.hold(partition, _bytes(block for _, block in lane.features))
+
+    def _learn(self) -> int:
+        """Learn what is there, but a few blocks at most: reading, readiness and stopping have their turn."""
+        for count in range(BLOCKS_A_TURN):
+            joined = self.course.learn_next()
+            if joined is None:
+                return count
+            self._count(joined)
+        return BLOCKS_A_TURN
+
+    def _count(self, joined: Joined) -> None:
+        gone = int(joined.churned.sum())
+        self.instruments.count("churn_labels", gone, churned="true")
+        self.instruments.count("churn_labels", len(joined.users) - gone, churned="false")
+        self._unsaved_blocks += 1
+        self._unsaved_rows += len(joined.users)
+
+    def _show(self) -> None:
+        window = self.model.window
+        for model, judged in ((ONLINE, window.judged()), (CHAMPION, self.rival.judged(window))):
+            for name, value in (("churn_online_log_loss", judged.log_loss), ("churn_online_auc", judged.auc)):
+                if not math.isnan(value):
+                    self.instruments.set(name, value, model=model)
+
+    def _tell(self, labels: BlockReader, features: BlockReader) -> None:
+        undecodable, labels.undecodable, features.undecodable = labels.undecodable + features.undecodable, 0, 0
+        outdated, self.course.outdated_blocks = self.course.outdated_blocks, 0
+        self.instruments.count("churn_skipped_blocks", undecodable, reason="undecodable")
+        self.instruments.count("churn_skipped_blocks", outdated, reason="outdated")
+        self._unsaved_blocks += undecodable + outdated
+        if outdated:
+            log.warning("labels of the past or of a partition's former owner are not learnt", blocks=outdated)
+
+    def _save(self, labels: BlockReader) -> None:
+        self._number += 1
+        snapshot = self.course.snapshot()
+        try:
+            save(self._folder, self._number, snapshot)
+        except OSError as error:
+            self._save_problem = f"the snapshot cannot be written to {self._folder}: {error.strerror}"
+            log.error("a snapshot was not written; a kill would repeat the work since", error=self._save_problem)
+            return
+        self._save_problem = ""
+        self._unsaved_rows = self._unsaved_blocks = 0
+        labels.commit({p: position.label_offset for p, position in snapshot.positions.items()})
+
+    # --- blocks come in ---
+
+    def _take_labels(self, partition: int, offset: int, value: bytes) -> None:
+        block = decode_labels(value)
+        if len(block.values) != len(block.users):
+            raise DefectError(f"a block of {len(block.users)} users has {len(block.values)} labels")
+        self.course.lanes[partition].labels.append((offset, block))
+
+    def _take_features(self, partition: int, offset: int, value: bytes) -> None:
+        block = decode_features(value)
+        if block.feature_set_version == self._version:
+            _check(block, self._width)
+        self.course.lanes[partition].add_features(offset, block)
+
+    # --- surroundings ---
 
     def not_ready(self) -> list[str]:
         """Return why the learner cannot do its work; it waits for labels without complaint."""
-        return []
+        if not self._readers:
+            return ["the learner has not begun yet"]
+        return [problem for problem in (*(reader.problem for reader in self._readers), self._save_problem) if problem]
 
 
-def _reader(settings: Settings, topic: Topic, starts: dict[int, int]) -> Consumer:
-    consumer = Consumer(
-        {
-            **client_config(settings),
-            "group.id": f"{settings.topic_prefix}-learner",
-            "enable.auto.commit": False,
-            "log_level": 2,
-        }
-    )
-    consumer.assign([TopicPartition(topic.name(settings.topic_prefix), p, start) for p, start in starts.items()])
-    return consumer
+def _check(block: FeatureBlock, width: int) -> None:
+    if len(block.values) != len(block.users) * width * 4:
+        raise DefectError(f"a block of {len(block.users)} users x {width} features has {len(block.values)} bytes")
+    # One infinity would turn every weight into NaN for good.
+    if np.isinf(block.matrix).any():
+        raise DefectError("a block has an infinite value")
 
 
-def _fill(consumer: Consumer, learner: Learner, labels: bool) -> None:
-    messages: list[Any] = consumer.consume(100, 0.2)
-    for message in messages:
-        if message.error() is not None:
-            continue
-        lane = learner.lanes[message.partition()]
-        if labels:
-            lane.labels.append((message.offset(), decode_labels(message.value())))
-        else:
-            lane.features.append((message.offset(), decode_features(message.value())))
+def _bytes(blocks: Iterable[FeatureBlock | LabelBlock]) -> int:
+    return sum(len(block.values) + NAME_BYTES * len(block.users) for block in blocks)

@@ -4,10 +4,8 @@ Standardised signed log1p features and missing indicators, logistic regression b
 is numbers, so snapshots are JSON and restore exactly; no pickle is involved.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version as installed_version
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,11 +15,10 @@ import pandas as pd
 from river import linear_model, optim, preprocessing
 
 from churn.errors import DataError
-from churn.evaluation import auc, log_loss
 from churn.layout import Floats
 from churn.model import LogisticModel, signed_log1p
-from training.delay_line import Position
 from training.logistic import golden_rows
+from training.window import Window, WindowState
 
 RIVER_VERSION = installed_version("river")
 STEP_ROWS = 64
@@ -29,34 +26,10 @@ LEARNING_RATE = 0.1
 """On 185,000 matured labels of the synthetic business: log loss of the last 20 days 0.2429 at 31,000 rows a second; rate
 0.05 gives 0.2436 and starts slower, 16 rows at rate 0.02 give 0.2428 at a fifth of the speed."""
 PENALTY = 1e-4
-ROLLING_ROWS = 5000
 CONSTANT_VARIANCE = 1e-12
-KEPT_SNAPSHOTS = 3
 
 Float64s = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-
-
-class Rolling:
-    """The last predictions that were made before their label was known."""
-
-    def __init__(self, probability: Sequence[float] = (), churned: Sequence[bool] = ()) -> None:
-        self.probability: Float64s = np.array(probability, np.float64)
-        self.churned: Mask = np.array(churned, np.bool_)
-
-    def add(self, probability: Float64s, churned: Mask) -> None:
-        """Remember predictions and what happened."""
-        self.probability = np.concatenate([self.probability, probability])[-ROLLING_ROWS:]
-        self.churned = np.concatenate([self.churned, churned])[-ROLLING_ROWS:]
-
-    def log_loss(self) -> float:
-        """Return the mean log loss of the last rows; NaN before the first."""
-        return log_loss(self.churned, self.probability) if len(self.churned) else float("nan")
-
-    def auc(self) -> float:
-        """Return the AUC of the last rows; NaN until both classes were seen."""
-        both = bool(self.churned.any()) and not bool(self.churned.all())
-        return auc(self.churned, self.probability) if both else float("nan")
 
 
 class OnlineState(msgspec.Struct, frozen=True):
@@ -71,8 +44,7 @@ class OnlineState(msgspec.Struct, frozen=True):
     counts: list[int]
     means: list[float]
     variances: list[float]
-    rolling_probability: list[float]
-    rolling_churned: list[bool]
+    window: WindowState
 
 
 class OnlineLearner:
@@ -91,7 +63,7 @@ class OnlineLearner:
             optimizer=optim.SGD(LEARNING_RATE), l2=PENALTY, intercept_lr=LEARNING_RATE
         )
         self.rows = 0
-        self.rolling = Rolling()
+        self.window = Window(len(features))
         if state is not None:
             self._restore(state)
 
@@ -102,10 +74,10 @@ class OnlineLearner:
         inputs = self._scaler.transform_many(self._frame(matrix))
         return np.asarray(self._regression.predict_proba_many(inputs)[True], np.float64)
 
-    def learn(self, matrix: Floats, churned: Mask) -> Float64s:
-        """Predict the block, note how good that was, then learn from it; returns the predictions."""
+    def learn(self, as_of_day: int, matrix: Floats, churned: Mask) -> Float64s:
+        """Predict the rows of a midnight, note what was said, then learn from them; returns the predictions."""
         said = self.predict(matrix)
-        self.rolling.add(said, churned)
+        self.window.add(as_of_day, matrix, churned, said)
         for start in range(0, len(matrix), STEP_ROWS):
             self._step(matrix[start : start + STEP_ROWS], churned[start : start + STEP_ROWS])
         return said
@@ -139,8 +111,7 @@ class OnlineLearner:
             [int(self._scaler.counts.get(column, 0)) for column in self._columns],
             [float(self._scaler.means.get(column, 0.0)) for column in self._columns],
             [float(self._scaler.vars.get(column, 0.0)) for column in self._columns],
-            self.rolling.probability.tolist(),
-            self.rolling.churned.tolist(),
+            self.window.state(),
         )
 
     def _restore(self, state: OnlineState) -> None:
@@ -156,7 +127,7 @@ class OnlineLearner:
         self._regression.intercept = state.intercept
         self._regression.optimizer.n_iterations = state.steps
         self.rows = state.rows
-        self.rolling = Rolling(state.rolling_probability, state.rolling_churned)
+        self.window = Window(len(self._features), state.window)
 
     def export(self, name: str, examples: Floats) -> LogisticModel:
         """Return the present weights as a model that can be registered and served; golden rows from `examples`."""
@@ -177,45 +148,3 @@ class OnlineLearner:
             golden_rows(examples, self.predict),
             {"rows": state.rows, "learner": f"river {RIVER_VERSION}"},
         )
-
-
-class Snapshot(msgspec.Struct, frozen=True):
-    """A learner and where it stands in each partition: one without the other would lose or repeat labels."""
-
-    model: OnlineState
-    positions: dict[int, Position]
-
-
-def save(folder: Path, number: int, snapshot: Snapshot) -> Path:
-    """Write a snapshot named by its number, the version of River and its own hash; older ones beyond three are removed."""
-    data = msgspec.json.encode(snapshot)
-    folder.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256(data).hexdigest()
-    path = folder / f"{number:010d}-river-{RIVER_VERSION}-{digest}.json"
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_bytes(data)
-    unfinished.replace(path)
-    for old in sorted(folder.glob("*-river-*.json"))[:-KEPT_SNAPSHOTS]:
-        old.unlink()
-    return path
-
-
-def latest(folder: Path) -> tuple[int, Snapshot] | None:
-    """Return number and content of the newest snapshot; None when there is none.
-
-    Raises:
-        DataError: it was written by another version of River, or is damaged.
-    """
-    found = sorted(folder.glob("*-river-*.json"))
-    if not found:
-        return None
-    path = found[-1]
-    number, _, version, digest = path.stem.split("-", 3)
-    if version != RIVER_VERSION:
-        raise DataError(
-            f"{path}: written by River {version}, this is {RIVER_VERSION}; install that one or move the file away"
-        )
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise DataError(f"{path}: its content is not what its name says; move it away, the snapshot before it is used")
-    return int(number), msgspec.json.decode(data, type=Snapshot)

@@ -1,6 +1,7 @@
 """Labels find the vector that stood at their midnight, once."""
 
 import numpy as np
+import pytest
 
 from churn.blocks import FeatureBlock, Kind, LabelBlock
 from churn.declaration import parse
@@ -44,20 +45,23 @@ def told(joined: Joined) -> dict[str, tuple[float, bool]]:
     return {user: (silent, gone) for user, silent, gone in rows}
 
 
-def test_the_latest_vector_up_to_midnight_is_joined() -> None:
+def test_the_vector_that_was_emitted_for_the_midnight_is_joined() -> None:
     delay = line()
     asked = labels(ann=True, bob=False)
     assert delay.expects(asked, 0)
     assert delay.offer(vectors(MIDNIGHT - DAY_US, ann=4.0, bob=2.0))
+    assert delay.offer(vectors(MIDNIGHT - 1, kind="update", ann=0.0))
     assert delay.offer(vectors(MIDNIGHT, ann=5.0))
-    assert not delay.offer(vectors(MIDNIGHT + 1, kind="update", ann=0.0))
-    assert told(delay.join(asked)) == {"ann": (5.0, True), "bob": (2.0, False)}
+    assert not delay.offer(vectors(MIDNIGHT + DAY_US, ann=6.0))
+    assert told(delay.join(asked)) == {"ann": (5.0, True)}
 
 
-def test_an_update_dated_exactly_midnight_belongs_to_the_day_that_begins() -> None:
+@pytest.mark.parametrize("kind", ["update", "refresh"])
+def test_only_a_roll_is_of_the_midnight_itself(kind: Kind) -> None:
     delay = line()
     delay.expects(labels(ann=False), 0)
-    assert not delay.offer(vectors(MIDNIGHT, kind="update", ann=0.0))
+    assert delay.offer(vectors(MIDNIGHT, kind=kind, ann=5.0))
+    assert told(delay.join(labels(ann=False))) == {}
 
 
 def test_users_outside_the_population_are_not_learnt_from() -> None:
@@ -82,8 +86,8 @@ def test_repeated_and_outdated_labels_are_taken_once() -> None:
 def test_vectors_of_a_worker_that_lost_the_partition_are_ignored() -> None:
     delay = line()
     delay.expects(labels(ann=True), 0)
-    delay.offer(vectors(MIDNIGHT - 2, epoch=2, ann=5.0))
-    delay.offer(vectors(MIDNIGHT - 1, epoch=1, ann=9.0))
+    delay.offer(vectors(MIDNIGHT, epoch=2, ann=5.0))
+    delay.offer(vectors(MIDNIGHT, epoch=1, ann=9.0))
     assert told(delay.join(labels(ann=True))) == {"ann": (5.0, True)}
 
 

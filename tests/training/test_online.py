@@ -1,7 +1,5 @@
 """A learner that is judged before it learns, and that survives a restart to the bit."""
 
-from pathlib import Path
-
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +9,7 @@ from churn.errors import DataError
 from churn.evaluation import auc, log_loss
 from churn.layout import Floats
 from churn.model import Scorer
-from training.delay_line import Position
-from training.online import OnlineLearner, Snapshot, latest, save
+from training.online import OnlineLearner
 
 NAMES = ["a", "b", "c"]
 
@@ -36,19 +33,19 @@ def taught(blocks: int = 4) -> OnlineLearner:
     """Return a learner after blocks of 500 rows."""
     learner = OnlineLearner(NAMES, "v1")
     for seed in range(blocks):
-        learner.learn(*rows(500, seed))
+        learner.learn(seed, *rows(500, seed))
     return learner
 
 
 def test_nothing_is_known_before_the_first_label() -> None:
     matrix, churned = rows(10, 0)
-    assert OnlineLearner(NAMES, "v1").learn(matrix, churned).tolist() == [0.5] * 10
+    assert OnlineLearner(NAMES, "v1").learn(0, matrix, churned).tolist() == [0.5] * 10
 
 
 def test_predictions_come_before_learning() -> None:
     learner, matrix_and_labels = taught(), rows(100, 99)
     before = learner.predict(matrix_and_labels[0])
-    assert learner.learn(*matrix_and_labels).tolist() == before.tolist()
+    assert learner.learn(4, *matrix_and_labels).tolist() == before.tolist()
     assert learner.predict(matrix_and_labels[0]).tolist() != before.tolist()
 
 
@@ -58,9 +55,9 @@ def test_progressive_measures_come_close_to_the_law_itself() -> None:
     churned = np.concatenate([labels for _, labels in known])
     law = np.concatenate([true_probability(matrix) for matrix, _ in known])
     assert learner.rows == 10_000
-    assert learner.rolling.churned.tolist() == churned.tolist()
-    assert learner.rolling.log_loss() - log_loss(churned, law) < 0.01
-    assert auc(churned, law) - learner.rolling.auc() < 0.01
+    assert learner.window.churned.tolist() == churned.tolist()
+    assert learner.window.judged().log_loss - log_loss(churned, law) < 0.01
+    assert auc(churned, law) - learner.window.judged().auc < 0.01
 
 
 def test_a_restored_learner_goes_on_with_the_same_bits() -> None:
@@ -68,7 +65,7 @@ def test_a_restored_learner_goes_on_with_the_same_bits() -> None:
     state = msgspec.json.decode(msgspec.json.encode(learner.state()), type=type(learner.state()))
     copy = OnlineLearner(NAMES, "v1", state)
     for seed in (7, 8):
-        assert copy.learn(*rows(300, seed)).tolist() == learner.learn(*rows(300, seed)).tolist()
+        assert copy.learn(seed, *rows(300, seed)).tolist() == learner.learn(seed, *rows(300, seed)).tolist()
     assert copy.state() == learner.state()
 
 
@@ -82,29 +79,3 @@ def test_exported_weights_serve_the_same_probabilities() -> None:
 def test_a_state_of_other_features_is_refused() -> None:
     with pytest.raises(DataError, match="feature set v1, this declaration is v2"):
         OnlineLearner(NAMES, "v2", taught(1).state())
-
-
-def test_snapshots_come_back_with_their_positions(tmp_path: Path) -> None:
-    snapshot = Snapshot(taught(1).state(), {3: Position(5, 9, 100, 1, 2, {"ann"})})
-    for number in range(5):
-        save(tmp_path, number, snapshot)
-    assert latest(tmp_path) == (4, snapshot)
-    assert len(list(tmp_path.iterdir())) == 3
-
-
-def test_a_damaged_snapshot_is_refused(tmp_path: Path) -> None:
-    path = save(tmp_path, 1, Snapshot(taught(1).state(), {}))
-    path.write_bytes(path.read_bytes().replace(b'"rows":500', b'"rows":900'))
-    with pytest.raises(DataError, match="not what its name says"):
-        latest(tmp_path)
-
-
-def test_a_snapshot_of_another_river_is_refused(tmp_path: Path) -> None:
-    path = save(tmp_path, 1, Snapshot(taught(1).state(), {}))
-    path.rename(path.with_name("0000000001-river-0.1.0-" + path.name.rsplit("-", 1)[1]))
-    with pytest.raises(DataError, match=r"written by River 0\.1\.0"):
-        latest(tmp_path)
-
-
-def test_an_empty_folder_holds_no_snapshot(tmp_path: Path) -> None:
-    assert latest(tmp_path) is None

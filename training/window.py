@@ -1,0 +1,77 @@
+"""The last rows whose label became known, and how well a model had foretold them.
+
+The rows keep their vectors, so that a champion is judged on the very rows that the online model was judged on, also
+one that was promoted after they were learnt.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from churn.evaluation import auc, log_loss
+from churn.layout import Floats
+
+WINDOW_ROWS = 5000
+"""The log loss of so many rows is known to 0.006 or so, and 5,000 x 53 float32 add 1.4 MB to a snapshot."""
+
+Float64s = npt.NDArray[np.float64]
+Int32s = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Progressive measures; NaN where rows, or one of the two classes, are missing."""
+
+    rows: int
+    log_loss: float
+    auc: float
+
+
+def judge(churned: Mask, probability: Float64s) -> Judged:
+    """Return how well these probabilities foretold what happened."""
+    loss = log_loss(churned, probability) if len(churned) else float("nan")
+    both = bool(churned.any()) and not bool(churned.all())
+    return Judged(len(churned), loss, auc(churned, probability) if both else float("nan"))
+
+
+class WindowState(msgspec.Struct, frozen=True):
+    """Rows as little-endian arrays: float32 [n, features], booleans, int32 days, float64 probabilities."""
+
+    matrix: bytes = b""
+    churned: bytes = b""
+    as_of_days: bytes = b""
+    probability: bytes = b""
+
+
+class Window:
+    """The newest rows with the probability that was given before their label was known."""
+
+    def __init__(self, features: int, state: WindowState = WindowState()) -> None:  # noqa: B008  frozen
+        self.matrix: Floats = np.frombuffer(state.matrix, "<f4").reshape(-1, features)
+        self.churned: Mask = np.frombuffer(state.churned, np.bool_)
+        self.as_of_days: Int32s = np.frombuffer(state.as_of_days, "<i4")
+        self.probability: Float64s = np.frombuffer(state.probability, "<f8")
+
+    def add(self, as_of_day: int, matrix: Floats, churned: Mask, probability: Float64s) -> None:
+        """Remember rows; the oldest beyond the limit are forgotten."""
+        self.matrix = np.concatenate([self.matrix, matrix])[-WINDOW_ROWS:]
+        self.churned = np.concatenate([self.churned, churned])[-WINDOW_ROWS:]
+        days = np.full(len(churned), as_of_day, np.int32)
+        self.as_of_days = np.concatenate([self.as_of_days, days])[-WINDOW_ROWS:]
+        self.probability = np.concatenate([self.probability, probability])[-WINDOW_ROWS:]
+
+    def judged(self) -> Judged:
+        """Return the measures of what was said before the labels were known."""
+        return judge(self.churned, self.probability)
+
+    def state(self) -> WindowState:
+        """Return everything as plain bytes."""
+        return WindowState(
+            self.matrix.astype("<f4").tobytes(),
+            self.churned.tobytes(),
+            self.as_of_days.astype("<i4").tobytes(),
+            self.probability.astype("<f8").tobytes(),
+        )
