@@ -22,7 +22,7 @@ from churn.settings import Settings
 from churn.topics import ACTIVITY, FEATURES, LABELS, SCORES, Topic
 from compose.environment import read_settings
 from compose.learned import learned, sentence
-from compose.local import LOOPBACK, ROOT, LocalStack, bound_socket
+from compose.local import ROOT, LocalStack, bound_socket
 from compose.processes import ChildSpec, wait_until
 from compose.progress import Progress
 from compose.topic_admin import ensure_topics, partitions_of
@@ -222,14 +222,17 @@ def summary(demo: Demo, scores: Sequence[Score], seconds: float) -> dict[str, An
     """Return what was seen: rates, freshness from arrival to score, bands of all users."""
     fresh = sorted((s.emitted_at - s.arrived_at).total_seconds() for s in scores if s.arrived_at)
     with urllib.request.urlopen(f"{demo.stack.url('api')}/live-data", timeout=5) as answer:  # noqa: S310  our own http url
-        page = json.loads(answer.read())
+        pulse = json.loads(answer.read())["pulse"]
     return {
         "scores_per_second": round(len(scores) / seconds, 1),
         "scores_by_band": dict(Counter(score.band for score in scores)),
         "arrival_to_score_p50_ms": _ms(statistics.median(fresh)) if fresh else None,
         "arrival_to_score_p99_ms": _ms(fresh[int(len(fresh) * 0.99)]) if fresh else None,
-        "page": page,
-        "address": f"{LOOPBACK}:{demo.settings.api_port}",
+        "events_per_second": pulse["events_per_second"],
+        "active_users_by_band": pulse["users_by_band"],
+        "riskiest_active_users": [
+            f"{user['user_id']} {user['probability']:.0%}: {'; '.join(user['reasons'])}" for user in pulse["riskiest"][:3]
+        ],
     }
 
 
