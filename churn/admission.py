@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from churn.events import SCHEMA_VERSION, Event, decode
+from churn.events import MAX_USER_ID_CHARS, SCHEMA_VERSION, Event, decode
 from churn.layout import DAY_US, Int64s, Layout
 
 EARLIEST_US = 0
@@ -104,8 +104,11 @@ class Admission:
             try:
                 event = decode(record[3])  # type: ignore[arg-type]  # None (a tombstone) raises TypeError, handled below
                 code = code_of[event.event_type]
-            except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError) as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError, RecursionError) as error:
                 refusals.append(self._refuse_undecoded(record, error))
+                continue
+            if record[2] != event.user_id.encode():
+                refusals.append(_wrong_key(record, event))
                 continue
             if event.schema_version != SCHEMA_VERSION or code in checked:
                 refusal = self._refuse_content(record, event, code)
@@ -126,6 +129,8 @@ class Admission:
             )
         if isinstance(error, msgspec.ValidationError):
             return Refusal(record, _validation_reason(str(error)), f"the event breaks the contract: {error}")
+        if isinstance(error, TypeError):
+            return Refusal(record, "no-value", "the record has no value (a tombstone); this topic takes events alone")
         return Refusal(record, "not-json", f"the value is not a JSON event: {error}")
 
     def _refuse_content(self, record: Record, event: Event, code: int) -> Refusal | None:
@@ -161,6 +166,15 @@ class Admission:
             event, record = admitted.events[position], kept[position]
             refusals.append(_implausible(event, record, int(admitted.occurred_us[position])))
         return admitted.take(~wrong), sorted(refusals, key=lambda refusal: refusal.record.offset)
+
+
+def _wrong_key(record: Record, event: Event) -> Refusal:
+    # The key chooses the partition, and a user's state lives on one: under another key it would be split over two,
+    # whose owners would overwrite each other's vectors.
+    shown = "no key" if record.key is None else f"the key {record.key[:MAX_USER_ID_CHARS]!r}"
+    return Refusal(
+        record, "wrong-key", f"event {event.event_id} of user {event.user_id} came with {shown}; the key is the user_id"
+    )
 
 
 def _implausible(event: Event, record: Record, occurred_us: int) -> Refusal:

@@ -1,5 +1,6 @@
 """JSON Schemas of the public topics, written out from the types."""
 
+import inspect
 from typing import Any
 
 import msgspec
@@ -22,4 +23,8 @@ def schemas_by_topic() -> dict[str, dict[str, Any]]:
 
 def _schema(name: str, kind: type) -> dict[str, Any]:
     header = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"{name} topic, value"}
-    return header | msgspec.json.schema(kind)
+    schema = header | msgspec.json.schema(kind)
+    for definition in schema["$defs"].values():
+        # A docstring's example is for readers of the code.
+        definition["description"] = inspect.cleandoc(definition["description"].split(">>>")[0])
+    return schema

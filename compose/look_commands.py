@@ -2,18 +2,19 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import click
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
-from churn.errors import InputError, OutageError
+from churn.errors import InputError, OutageError, UnknownUserError
 from churn.kafka_config import client_config
 from churn.settings import Settings
 from churn.topics import ACTIVITY, DEAD_LETTERS, MODELS, SCORES, Topic
 from compose.topic_admin import partitions_of
 
+QUIET_SECONDS = 5.0
 READABLE = {topic.suffix: topic for topic in (ACTIVITY, SCORES, DEAD_LETTERS, MODELS)}
 
 
@@ -44,30 +45,28 @@ def _messages(settings: Settings, topic: Topic, from_beginning: bool) -> Any:
     )
     start = 0 if from_beginning else OFFSET_END
     name = topic.name(settings.topic_prefix)
-    consumer.assign([TopicPartition(name, p, start) for p in range(partitions_of(topic, settings))])
     silent_since = time.monotonic()
     try:
+        if name not in _topics(consumer, settings):
+            raise InputError(f"topic {name} does not exist; run `churn topics`")
+        consumer.assign([TopicPartition(name, p, start) for p in range(partitions_of(topic, settings))])
         while True:
             message = consumer.poll(1.0)
             if message is None:
-                _check_alive(consumer, settings, silent_since)
-            elif (error := message.error()) is None:
+                # Say so when it is not the topic that is quiet but Kafka that is away.
+                if time.monotonic() - silent_since > QUIET_SECONDS:
+                    _topics(consumer, settings)
+            elif message.error() is None:
                 silent_since = time.monotonic()
                 yield message
-            elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise InputError(f"topic {name} does not exist; run `churn topics`")
     finally:
         consumer.close()
 
 
-def _check_alive(consumer: Consumer, settings: Settings, silent_since: float) -> None:
-    """Say so when it is not the topic that is quiet but Kafka that is away."""
-    from confluent_kafka import KafkaException
-
-    if time.monotonic() - silent_since < 5:
-        return
+def _topics(consumer: Consumer, settings: Settings) -> Container[str]:
+    """Return the names of all topics; raises OutageError when Kafka does not answer."""
     try:
-        consumer.list_topics(timeout=5)
+        return set(consumer.list_topics(timeout=QUIET_SECONDS).topics)
     except KafkaException as error:
         raise OutageError(
             f"Kafka at {settings.kafka_bootstrap_servers} does not answer: {error.args[0].str()}"
@@ -85,6 +84,12 @@ def lookup(settings: Settings, user_id: str) -> None:
     registry = settings.feast_registry or default_registry(settings.data_dir)
     store = open_store(settings.feast_project, settings.redis_url.get_secret_value(), registry)
     found = store.get_online_features(store.get_feature_service(SERVICE), [{"user_id": user_id}]).to_dict()
+    # Feast gives a user it has never seen as present, with nothing in it.
+    if all(values[0] is None for name, values in found.items() if name != "user_id"):
+        raise UnknownUserError(
+            f"user {user_id!r} is unknown: the online store of Feast project {settings.feast_project} has no row;"
+            " check the id, or wait until the features worker has read an event of this user"
+        )
     for name, values in found.items():
         click.echo(f"{name:32} {values[0]}")
     if found.get("probability", [None])[0] is None:

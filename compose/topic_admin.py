@@ -1,6 +1,8 @@
 """Creating the topics of the table in `churn.topics`, and checking those that exist."""
 
-from confluent_kafka import KafkaException
+from concurrent.futures import Future
+
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -27,14 +29,23 @@ def ensure_topics(settings: Settings) -> list[str]:
             if topic not in missing:
                 _check(topic, settings, len(existing[topic.name(settings.topic_prefix)].partitions))
         futures = admin.create_topics([_new(topic, settings) for topic in missing]) if missing else {}
-        for future in futures.values():
-            future.result(TIMEOUT_SECONDS)
+        return [name for name, future in futures.items() if _created(future)]
     except KafkaException as error:
         raise OutageError(
             f"Kafka at {settings.kafka_bootstrap_servers} does not answer ({error.args[0].str()});"
             " start it, or set CHURN_KAFKA_BOOTSTRAP_SERVERS"
         ) from error
-    return list(futures)
+
+
+def _created(future: Future[None]) -> bool:
+    """Wait for one creation; returns False when somebody else, or a moment ago we, created the topic."""
+    try:
+        future.result(TIMEOUT_SECONDS)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return False
+        raise
+    return True
 
 
 def partitions_of(topic: Topic, settings: Settings) -> int:

@@ -5,7 +5,8 @@ a text file, one batch of a Parquet file.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
@@ -121,8 +122,8 @@ class _Record:
 
 
 def _csv_file(path: Path, delimiter: str) -> RowFile:
-    records = _csv_records(path.open("rb"), delimiter)
-    header = next(records, None)
+    with closing(_csv_records(path, delimiter)) as records:
+        header = next(records, None)
     if header is None:
         raise DataError(f"{path}: empty; the first line must name the columns")
     if isinstance(header, BrokenRow):
@@ -130,14 +131,15 @@ def _csv_file(path: Path, delimiter: str) -> RowFile:
     columns = [name.strip() for name in header[1]]
     if len(set(columns)) < len(columns) or not all(columns):
         raise DataError(f"{path}: line {header[0]} names a column twice or not at all: {columns}")
-    return RowFile("line", tuple(columns), _named(columns, records))
+    # The file is opened again when rows are asked for, so that a mapping that does not fit leaves nothing open.
+    return RowFile("line", tuple(columns), _named(columns, islice(_csv_records(path, delimiter), 1, None)))
 
 
 _CsvRecord = tuple[int, list[str], _Record]
 
 
-def _csv_records(file: BinaryIO, delimiter: str) -> Iterator[_CsvRecord | BrokenRow]:
-    with file:
+def _csv_records(path: Path, delimiter: str) -> Generator[_CsvRecord | BrokenRow, None, None]:
+    with path.open("rb") as file:
         record = _Record(_lines(file))
         reader = csv.reader(record, delimiter=delimiter, strict=True)
         while True:
@@ -178,17 +180,17 @@ def _broken(line: _Line, reason: str) -> BrokenRow:
 
 
 def _jsonl_file(path: Path) -> RowFile:
-    rows = _json_rows(path.open("rb"))
-    sample = list(islice(rows, SAMPLED_ROWS))
+    with closing(_json_rows(path)) as rows:
+        sample = list(islice(rows, SAMPLED_ROWS))
     if not sample:
         raise DataError(f"{path}: empty; one JSON object a line is needed")
     columns = dict.fromkeys(chain.from_iterable(row.values for row in sample if isinstance(row, Row)))
-    return RowFile("line", tuple(columns), chain(sample, rows))
+    return RowFile("line", tuple(columns), _json_rows(path))
 
 
-def _json_rows(file: BinaryIO) -> Iterator[Row | BrokenRow]:
+def _json_rows(path: Path) -> Generator[Row | BrokenRow, None, None]:
     decode = msgspec.json.Decoder(dict[str, Any]).decode
-    with file:
+    with path.open("rb") as file:
         for line in _lines(file):
             if not line.text.strip():
                 continue

@@ -5,24 +5,17 @@ source offset cannot disagree after a crash. `transactional.id` is the partition
 fences the former one, and whatever a frozen and woken worker still writes is refused.
 """
 
+import contextlib
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from churn.errors import DataError, OutageError
 from churn.kafka_config import ClientConfig
 from churn.packing import META_KEY, PartitionMeta, decode_meta, encode_meta
-
-
-class DeadLetter(NamedTuple):
-    """A record that is not an event: its own key and bytes, and why and where from in the headers."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, str | bytes | None]]
-
+from churn.topics import LARGE_MESSAGE_BYTES
+from stream_processors.letters import DeadLetter
 
 TIMEOUT_SECONDS = 30.0
 READ_AT_ONCE = 10_000
@@ -31,6 +24,10 @@ MAX_SILENT_READS = 150
 
 class FencedOwnerError(OutageError):
     """Another worker owns the partition now; this one must let go of it."""
+
+
+class UnknownOutcomeError(OutageError):
+    """A transaction neither ended nor could be given up; a fresh start reads what became of it."""
 
 
 class Changelog:
@@ -44,6 +41,7 @@ class Changelog:
                 "transactional.id": f"{topic}-{partition}",
                 "compression.type": "lz4",
                 "linger.ms": 5,
+                "message.max.bytes": LARGE_MESSAGE_BYTES,
                 "queue.buffering.max.messages": 1_000_000,
                 "queue.buffering.max.kbytes": 1_048_576,
                 "transaction.timeout.ms": 60_000,
@@ -68,6 +66,7 @@ class Changelog:
 
         Raises:
             FencedOwnerError: another worker owns the partition.
+            UnknownOutcomeError: only a fresh start helps.
             OutageError: nothing was written; write again.
         """
         with self._lock:
@@ -102,14 +101,25 @@ class Changelog:
                 return
 
     def _abort(self, error: KafkaException) -> None:
-        if error.args[0].txn_requires_abort():
+        """Give the transaction up, so that the next one can begin; a fenced producer has none to give up."""
+        if error.args[0].fatal():
+            return
+        try:
             self._producer.abort_transaction(TIMEOUT_SECONDS)
+        except KafkaException as second:
+            seen = f"{error.args[0].str()}; then {second.args[0].str()}"
+            raise UnknownOutcomeError(
+                f"a checkpoint of {self._topic} partition {self._partition} was neither written nor given up ({seen});"
+                " the worker starts again from the last one"
+            ) from second
 
     def close(self) -> None:
         """Drop what is not written; safe at any time."""
         with self._lock:
             self._producer.purge()
-            self._producer.flush(1.0)
+            # A fenced producer raises even here, and has nothing to write any more.
+            with contextlib.suppress(KafkaException):
+                self._producer.flush(1.0)
 
 
 def _outage(error: KafkaException) -> OutageError:

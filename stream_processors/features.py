@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 import structlog
 
-from churn.admission import Admission, Record, Refusal
+from churn.admission import Admission, Record
 from churn.blocks import BLOCK_USERS, FeatureBlock, LabelBlock, encode
 from churn.declaration import Declaration
 from churn.errors import OutageError
@@ -33,7 +33,7 @@ from churn.topics import ACTIVITY, FEATURES, LABELS, MODELS
 from feature_repo.control import ModelsFollower
 from feature_repo.instruments import Instruments
 from feature_repo.online import OnlineWriter
-from stream_processors.changelog import DeadLetter
+from stream_processors.letters import DeadLetter, letter_of
 from stream_processors.outputs import Output
 from stream_processors.owned import OwnedPartition
 from stream_processors.restore import Restorer
@@ -150,18 +150,14 @@ class FeaturesRole:
 
     def _apply(self, owned: OwnedPartition, records: Sequence[Record], end_offset: int) -> None:
         admitted, refusals = self._admission.admit(records)
-        self._letters[owned.state.number] += [self._letter(owned.state.number, refusal) for refusal in refusals]
+        number = owned.state.number
+        for refusal in refusals:
+            self._letters[number].append(letter_of(self.topic, number, refusal))
+            self._instruments.count("churn_dead_letters", reason=refusal.reason)
         for effect in owned.state.ingest(admitted, records[-1].offset + 1):
             self._take(owned, effect)
         owned.note(records, end_offset)
         self._measure(owned, len(records))
-
-    def _letter(self, partition: int, refusal: Refusal) -> DeadLetter:
-        record = refusal.record
-        self._instruments.count("churn_dead_letters", reason=refusal.reason)
-        place = {"topic": self.topic, "partition": partition, "offset": record.offset, "arrived_us": record.arrived_us}
-        facts = {"reason": refusal.reason, "message": refusal.message, "attempts": 1, **place}
-        return DeadLetter(record.key, record.value, [(name, str(fact)) for name, fact in facts.items()])
 
     def _measure(self, owned: OwnedPartition, records: int) -> None:
         tally = owned.state.tally

@@ -6,6 +6,7 @@ from confluent_kafka import KafkaException, Producer
 
 from churn.errors import OutageError
 from churn.kafka_config import ClientConfig
+from churn.topics import LARGE_MESSAGE_BYTES
 
 FLUSH_SECONDS = 30.0
 
@@ -28,7 +29,7 @@ class Output:
                 "linger.ms": 5,
                 "queue.buffering.max.messages": 1_000_000,
                 "queue.buffering.max.kbytes": 1_048_576,
-                "message.max.bytes": 4_000_000,
+                "message.max.bytes": LARGE_MESSAGE_BYTES,
                 "partitioner": "murmur2_random",
                 "log_level": 2,
             }

@@ -87,7 +87,8 @@ def one_event(draw: st.DrawFn) -> tuple[Event, int]:
 
 def admitted(events: Sequence[Event]) -> Admitted:
     """Return events as the stream admits them; all must pass."""
-    records = [Record(i, to_us(midnight(START + 1000)), None, encode(event)) for i, event in enumerate(events)]
+    arrived_us = to_us(midnight(START + 1000))
+    records = [Record(i, arrived_us, e.user_id.encode(), encode(e)) for i, e in enumerate(events)]
     passed, refused = Admission(LAYOUT, 0).admit(records)
     assert refused == []
     return passed
