@@ -11,7 +11,9 @@ import click
 from churn.errors import ChurnError, InputError, OutageError
 from churn.settings import Settings
 from compose import look_commands, model_commands, produce_commands
+from compose.bench.command import bench
 from compose.environment import read_settings, settings_table
+from compose.figures import json_option, write_figures
 
 EXIT_INPUT, EXIT_DEFECT, EXIT_OUTAGE = 2, 1, 75
 
@@ -118,12 +120,11 @@ def schemas(out: Path | None) -> None:
 @click.option("--watch-seconds", default=15.0, show_default=True, help="how long to look")
 @click.option("--oulad", type=click.Path(path_type=Path), help="run on the OULAD data set in this folder instead")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(".local/demo"), show_default=True)
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="write the figures to this file")
+@json_option
 def demo(folder: Path, oulad: Path | None, json_file: Path | None, **options: Any) -> None:
     """Run everything on this machine: history, stream, training, live scoring, addresses to try."""
     from compose import demo as synthetic
     from compose import oulad_demo
-    from compose.figures import write_figures
 
     plan = synthetic.Plan(**options)
     place = folder.absolute()
@@ -139,3 +140,4 @@ main.add_command(model_commands.score)
 main.add_command(model_commands.models)
 main.add_command(look_commands.tail)
 main.add_command(look_commands.lookup)
+main.add_command(bench)

@@ -4,7 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
+
 from churn.errors import InputError
+
+json_option = click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="write the figures to this file"
+)
+"""What every command takes that prints figures; the file goes to `write_figures`."""
 
 
 def write_figures(path: Path | None, figures: Any) -> None:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Container, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from churn.errors import InputError, OutageError, UnknownUserError
 from churn.kafka_config import client_config
 from churn.settings import Settings
 from churn.topics import ACTIVITY, DEAD_LETTERS, MODELS, SCORES, Topic
+from compose.figures import json_option, write_figures
 from compose.topic_admin import partitions_of
 
 QUIET_SECONDS = 5.0
@@ -75,8 +77,9 @@ def _topics(consumer: Consumer, settings: Settings) -> Container[str]:
 
 @click.command()
 @click.argument("user_id")
+@json_option
 @click.pass_obj
-def lookup(settings: Settings, user_id: str) -> None:
+def lookup(settings: Settings, user_id: str, json_file: Path | None) -> None:
     """Print a user's features and score as Feast's `get_online_features` gives them."""
     from feature_repo.layout import SERVICE
     from feature_repo.store import default_registry, open_store
@@ -94,6 +97,7 @@ def lookup(settings: Settings, user_id: str) -> None:
         click.echo(f"{name:32} {values[0]}")
     if found.get("probability", [None])[0] is None:
         click.echo(f"user {user_id} has no score in the online store (yet)", err=True)
+    write_figures(json_file, {name: values[0] for name, values in found.items()})
 
 
 def read_to_end(settings: Settings, topic: Topic) -> Iterator[bytes]:

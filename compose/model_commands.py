@@ -11,17 +11,12 @@ from churn.errors import InputError
 from churn.kafka_config import client_config
 from churn.settings import Settings
 from churn.topics import MODELS
-from compose.figures import write_figures
+from compose.figures import json_option, write_figures
 from compose.progress import Progress
 
 if TYPE_CHECKING:
     from churn.scores import Champion
     from training.registry import Registry
-
-json_option = click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="write the figures to this file"
-)
-
 
 def registry_of(settings: Settings) -> "Registry":
     """Return the model registry that the settings name."""

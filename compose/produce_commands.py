@@ -12,6 +12,7 @@ from churn.errors import InputError
 from churn.kafka_config import client_config
 from churn.settings import Settings
 from churn.topics import ACTIVITY
+from compose.figures import json_option, write_figures
 from compose.progress import Progress
 from producers.publisher import Publisher
 
@@ -36,8 +37,9 @@ def publisher(settings: Settings) -> Publisher:
 @click.option("--disordered", default=0.0, help="share of events published minutes to hours late")
 @click.option("--late", default=0.0, help="share of events published days late")
 @click.option("--broken", default=0.0, help="share of extra messages that are not events")
+@json_option
 @click.pass_obj
-def produce(settings: Settings, /, **options: Any) -> None:
+def produce(settings: Settings, /, json_file: Path | None, **options: Any) -> None:
     """Publish the synthetic business; the truth about every user goes to DATA_DIR/truth, never to a topic."""
     from producers.synthetic.history import publish_history
 
@@ -45,14 +47,16 @@ def produce(settings: Settings, /, **options: Any) -> None:
     since = options["since"].replace(tzinfo=UTC) if options["since"] else now
     # The scenario is named by where its history ends: going on with another end would be another business.
     business = business_of(options, since)
-    truth = settings.data_dir / "truth"
+    truth, figures = settings.data_dir / "truth", {"history_events": 0, "history_messages": 0, "live_events": 0}
     with publisher(settings) as sink:
         if options["history"]:
             done = publish_history(business, sink, truth, since, Progress("history").days)
             sink.flush()
             click.echo(f"history: {done.events:,} events up to {done.until:%Y-%m-%d %H:%M} UTC; noise: {done.noise}")
+            figures |= {"history_events": done.events, "history_messages": done.messages}
         if options["live"]:
-            live(business, sink, since, options["rate"], truth)
+            figures["live_events"] = live(business, sink, since, options["rate"], truth)
+    write_figures(json_file, figures)
 
 
 def business_of(options: dict[str, Any], now: datetime) -> Any:
@@ -76,8 +80,8 @@ def _drift(text: str) -> Any:
         raise InputError(f"--drift {text!r}: give KIND:YYYY-MM-DD, such as price-rise:2026-03-01") from error
 
 
-def live(business: Any, sink: Publisher, after: datetime, rate: float, truth: Path) -> None:
-    """Publish as time passes, until SIGTERM or SIGINT."""
+def live(business: Any, sink: Publisher, after: datetime, rate: float, truth: Path) -> int:
+    """Publish as time passes, until SIGTERM or SIGINT; returns how many events."""
     from producers.synthetic.clock import WallClock
     from producers.synthetic.live import publish_live
 
@@ -88,6 +92,7 @@ def live(business: Any, sink: Publisher, after: datetime, rate: float, truth: Pa
     published = publish_live(business, sink, clock, after=after, extra_per_second=rate, truth_folder=truth)
     sink.flush()
     click.echo(f"live: {published:,} events")
+    return int(published)
 
 
 @click.command("import")
@@ -96,11 +101,10 @@ def live(business: Any, sink: Publisher, after: datetime, rate: float, truth: Pa
 @click.option("--rejects", type=click.Path(path_type=Path), help="JSONL file that gets every broken row")
 @click.option("--speed", type=float, help="replay live, this many times faster than it happened (default: at once)")
 @click.option("--shift-days", default=0, help="add days to every time")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="write the figures to this file")
+@json_option
 @click.pass_obj
 def import_command(settings: Settings, /, file: Path, **options: Any) -> None:
     """Publish a CSV, JSONL or Parquet log; every broken row is reported with its line."""
-    from compose.figures import write_figures
     from feature_repo.declared import load
     from producers.importing import import_log
     from producers.pacing import Pace
@@ -123,6 +127,7 @@ def import_command(settings: Settings, /, file: Path, **options: Any) -> None:
 @click.option("--until", type=click.DateTime(), help="only events before this UTC time of the data set")
 @click.option("--speed", type=float, help="replay live, this many times faster than it happened (default: at once)")
 @click.option("--shift-days", default=0, help="add days to every time")
+@json_option
 @click.pass_obj
 def oulad(settings: Settings, /, folder: Path, **options: Any) -> None:
     """Replay the OULAD data set from FOLDER; use it with CHURN_DECLARATION=feature_repo/declarations/oulad.yaml."""
@@ -138,3 +143,4 @@ def oulad(settings: Settings, /, folder: Path, **options: Any) -> None:
         )  # fmt: skip
     for line in report.lines():
         click.echo(line)
+    write_figures(options["json_file"], {"published": report.published, "skipped": dict(report.skipped)})
