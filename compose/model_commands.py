@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from churn.scores import Champion
     from training.registry import Registry
 
+
 def registry_of(settings: Settings) -> "Registry":
     """Return the model registry that the settings name."""
     from training.registry import Registry

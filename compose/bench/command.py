@@ -1,12 +1,12 @@
 """`churn bench`: runs the chosen measurements, prints a table, writes JSON."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 
+from compose.bench.load import LOADS, MODES
 from compose.bench.plan import Bench, Sizes, bench_in
 from compose.figures import json_option, write_figures
 
@@ -18,6 +18,10 @@ PARTS = ("stream", "stock", "memory", "freshness", "api", "batch")
 @click.option("--only", multiple=True, type=click.Choice(PARTS), help="measure only this (repeatable)")
 @click.option("--events", default=1_000_000, show_default=True, help="stream: preloaded events per run")
 @click.option("--users", default=200_000, show_default=True, help="stream, stock: users in the load")
+@click.option(
+    "--load", "loads", multiple=True, type=click.Choice(LOADS), default=LOADS, help="stream, stock (repeatable)"
+)
+@click.option("--mode", "modes", multiple=True, type=click.Choice(MODES), default=MODES, help="stream (repeatable)")
 @click.option("--stock-events", default=40_000, show_default=True, help="stock: at most so many events per run")
 @click.option("--history-users", default=20_000, show_default=True, help="the rest: users of the running system")
 @click.option("--history-days", default=75, show_default=True, help="the rest: days of their history, at least 65")
@@ -42,34 +46,40 @@ def bench(only: tuple[str, ...], folder: Path, json_file: Path | None, **options
 
 
 def measured(running: Bench, chosen: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each chosen part's name and figures; those that need a running system share one."""
-    from compose.bench import freshness, lookups, memory, scoring, stock, stream
-    from compose.bench.served import served
+    """Yield each chosen part's name and figures, and how many times stock Faust the stream is."""
+    from compose.bench import stock, stream
 
     alone: dict[str, Callable[[Bench], dict[str, Any]]] = {"stream": stream.measure, "stock": stock.measure}
-    together = {
+    rates = {}
+    for part in [part for part in chosen if part in alone]:
+        rates[part] = alone[part](running)
+        yield part, rates[part]
+    if len(rates) == len(alone):
+        yield "ratio_to_stock", _ratios(rates["stream"], rates["stock"])
+    if set(chosen) - set(alone):
+        yield from _measured_together(running, chosen)
+
+
+def _measured_together(running: Bench, chosen: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    from compose.bench import freshness, lookups, memory, scoring
+    from compose.bench.served import Served, served
+
+    measures: dict[str, Callable[[Served], dict[str, Any]]] = {
         "memory": memory.measure,
         "freshness": freshness.measure,
         "api": lookups.measure,
         "batch": scoring.measure,
     }
-    rates: dict[str, Any] = {}
-    for part in [part for part in chosen if part in alone]:
-        rates[part] = alone[part](running)
-        yield part, rates[part]
-    if "stream" in rates and "stock" in rates:
-        yield "ratio_to_stock", _ratios(rates["stream"], rates["stock"])
-    with ExitStack() as system:
-        wanted = [part for part in chosen if part in together]
-        service = system.enter_context(served(running)) if wanted else None
-        for part in wanted:
-            if service is not None:
-                yield part, together[part](service)
+    with served(running) as system:
+        for part in [part for part in chosen if part in measures]:
+            yield part, measures[part](system)
 
 
 def _ratios(stream: Mapping[str, Any], stock: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: round(stream[name]["events_per_second"] / found["events_per_second"], 1) for name, found in stock.items()
+        name: round(stream[name]["events_per_second"] / found["events_per_second"], 1)
+        for name, found in stock.items()
+        if name in stream
     }
 
 

@@ -53,7 +53,7 @@ class Probes:
 
     def waiting(self) -> list[str]:
         """Return the probes that do not show wholly yet."""
-        return [user for user in list(self.sent_us) if user not in self.score_us]
+        return [u for u in list(self.sent_us) if u not in self.score_us or u not in self.features_us]
 
 
 def measure(served: Served) -> dict[str, Any]:

@@ -10,8 +10,10 @@ import numpy.typing as npt
 from churn.events import SCHEMA_VERSION, Event, encode
 from churn.scores import from_us
 
-LOADS: tuple["Load", ...] = ("skewed", "uniform")
 Load = Literal["skewed", "uniform"]
+Mode = Literal["live", "replay"]
+LOADS: tuple[Load, ...] = ("skewed", "uniform")
+MODES: tuple[Mode, ...] = ("live", "replay")
 Keyed = tuple[str, bytes]
 
 KINDS: tuple[tuple[str, dict[str, float] | None], ...] = (
@@ -48,5 +50,3 @@ def event(user_id: str, event_id: str, occurred_us: int, number: int = 0) -> Key
     """Return one event of a user as (user, value); `number` picks its type in turn."""
     kind, measures = KINDS[number % len(KINDS)]
     return user_id, encode(Event(event_id, user_id, kind, from_us(occurred_us), SCHEMA_VERSION, measures))
-
-

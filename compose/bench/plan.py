@@ -11,6 +11,7 @@ from pathlib import Path
 import redis
 
 from churn.settings import Settings
+from compose.bench.load import Load, Mode
 from compose.environment import read_settings
 from compose.local import LocalStack
 from compose.topic_admin import ensure_topics
@@ -24,6 +25,8 @@ class Sizes:
 
     events: int
     users: int
+    loads: tuple[Load, ...]
+    modes: tuple[Mode, ...]
     stock_events: int
     history_users: int
     history_days: int

@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from compose.bench import stream
-from compose.bench.load import LOADS, Load
+from compose.bench.load import Load
 from compose.bench.plan import Bench
 from compose.local import ROOT
 from compose.processes import ChildSpec, wait_until
@@ -17,7 +17,7 @@ START_SECONDS = 60.0
 
 def measure(bench: Bench) -> dict[str, Any]:
     """Return the figures of each load, dated now as in the stream's `live` mode."""
-    return {f"{load}_live": _measure(bench, load) for load in LOADS}
+    return {f"{load}_live": _measure(bench, load) for load in bench.sizes.loads}
 
 
 def _measure(bench: Bench, load: Load) -> dict[str, Any]:
@@ -26,7 +26,13 @@ def _measure(bench: Bench, load: Load) -> dict[str, Any]:
         found = _run(bench)
     rate = round(found["events"] / found["seconds"])
     bench.say(f"stock Faust, {load}: {rate:,} events/s")
-    return {"events": found["events"], "users": bench.sizes.users, "load": load, "mode": "live", "events_per_second": rate}
+    return {
+        "events": found["events"],
+        "users": bench.sizes.users,
+        "load": load,
+        "mode": "live",
+        "events_per_second": rate,
+    }
 
 
 def _run(bench: Bench) -> dict[str, Any]:
@@ -36,9 +42,7 @@ def _run(bench: Bench) -> dict[str, Any]:
     argv = (
         sys.executable, "-m", "compose.bench.stock_app", str(bench.sizes.stock_events), str(MOST_SECONDS), str(file),
     )  # fmt: skip
-    child = stack.supervisor.start(
-        ChildSpec("stock", argv, stack.log_path("stock"), stack.environment(), cwd=ROOT)
-    )
+    child = stack.supervisor.start(ChildSpec("stock", argv, stack.log_path("stock"), stack.environment(), cwd=ROOT))
 
     def finished() -> bool:
         child.check()

@@ -9,6 +9,7 @@ anything must be delivered or committed.
 """
 
 import json
+import logging
 import os
 import struct
 import sys
@@ -85,7 +86,7 @@ class Rows:
         row: dict[Any, Any] = dict(zip(self._fields, map(float32_value, vector), strict=True))
         row[self._time] = timestamp_value(as_of_us)
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.hset(entity_key(user_id, self._project), mapping=row)
+        pipeline.hset(entity_key(user_id, self._project), mapping=row)  # type: ignore[arg-type]  # any bytes are a key
         pipeline.execute()
 
 
@@ -106,8 +107,8 @@ def create_app(settings: Settings, goal: Goal) -> faust.App:
     )
     activity = app.topic(ACTIVITY.name(settings.topic_prefix), value_serializer="raw")
     vectors = app.topic(FEATURES.name(settings.topic_prefix), value_serializer="raw")
-    users = app.Table("users", partitions=settings.partitions)
-    users.value_serializer = "quick-json"
+    users: Any = app.Table("users", partitions=settings.partitions)
+    users.value_serializer = "quick-json"  # Faust has no argument for it
     packed = struct.Struct(f"<q{len(declaration.features)}f")
     seen: set[str] = set()
 
@@ -132,6 +133,7 @@ def create_app(settings: Settings, goal: Goal) -> faust.App:
 
 def main(count: str, seconds: str, file: str) -> None:
     """Run until SIGTERM."""
+    logging.disable(logging.INFO)  # five records an event are made even where none is shown
     settings = read_settings(os.environ)
     app = create_app(settings, Goal(int(count), float(seconds), Path(file)))
     faust.Worker(app, loglevel="WARN", redirect_stdouts=False, quiet=True).execute_from_commandline()

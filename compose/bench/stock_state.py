@@ -131,7 +131,11 @@ def _column(layout: Layout, feature: Feature) -> Column:
     if feature.aggregate in AVERAGED:
         return _averaged(layout, feature)
     counter = layout.counter(feature.source)
-    scale, window, half_life = layout.declaration.counters[feature.source].scale, feature.window_days, feature.half_life_days
+    scale, window, half_life = (
+        layout.declaration.counters[feature.source].scale,
+        feature.window_days,
+        feature.half_life_days,
+    )
     columns: dict[Aggregate, Column] = {
         Aggregate.SUM: lambda _, sums, __: sums.units[window][counter] / scale,
         Aggregate.DAYS: lambda _, sums, __: float(sums.days[window][counter]),

@@ -7,7 +7,7 @@ this is the path with emission. `replay` events are dated on past days: vectors 
 
 import time
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import psutil
 import redis
@@ -16,15 +16,13 @@ from churn.kafka_config import client_config
 from churn.layout import DAY_US
 from churn.settings import Settings
 from churn.topics import ACTIVITY
-from compose.bench.load import LOADS, Load, events
+from compose.bench.load import Load, Mode, events
 from compose.bench.plan import Bench
 from compose.local import answers_ok
 from compose.processes import wait_until
 from compose.waiting import Lag
 from producers.publisher import Publisher
 
-Mode = Literal["live", "replay"]
-MODES: tuple[Mode, ...] = ("live", "replay")
 REPLAY_DAYS = 3
 """A replay covers this many past days, the last one well before today."""
 READY_SECONDS, DONE_SECONDS = 120.0, 600.0
@@ -40,7 +38,8 @@ class Sample:
 
 def measure(bench: Bench) -> dict[str, Any]:
     """Return the figures of every load and mode, by `load_mode`."""
-    return {f"{load}_{mode}": _measure(bench, load, mode) for mode in MODES for load in LOADS}
+    sizes = bench.sizes
+    return {f"{load}_{mode}": _measure(bench, load, mode) for mode in sizes.modes for load in sizes.loads}
 
 
 def _measure(bench: Bench, load: Load, mode: Mode) -> dict[str, Any]:

@@ -1,28 +1,87 @@
+import json
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
-from churn.declaration import Declaration
+from click.testing import CliRunner
+
 from churn.admission import Admission, Record
+from churn.events import decode
 from churn.layout import DAY_US, layout_of
 from churn.partition import Partition
 from compose.bench.load import chosen_users, events
-from compose.bench.stock_state import Counting, PlainFeatures, fresh
-from churn.events import decode
+from compose.bench.stock_state import Counting, PlainFeatures, State, fresh
+from compose.cli import main
 from feature_repo.declared import load
+from tests.churn.histories import DECLARATION
 
 NOW_US = 20_000 * DAY_US + 12 * 3_600_000_000
-DECLARATIONS = ("elearning",)
+TINY = ["--events=2000", "--users=200", "--load=skewed", "--mode=live", "--stock-events=200", "--history-users=120", "--history-days=66", "--freshness-rate=200", "--freshness-seconds=1", "--api-rate=50", "--api-seconds=1"]
+# What may well be nothing on a good day, or no number at all.
+MAY_BE_ZERO = {"api.failed", "machine.load_average_1_minute", "api.generator_late_p99_ms"}
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("bench")
+    result = CliRunner().invoke(main, ["bench", *TINY, f"--folder={folder}/run", f"--json={folder}/figures.json"])
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads((folder / "figures.json").read_text())
+    assert f"{found['ratio_to_stock']['skewed_live']}" in result.stdout
+    return found
+
+
+def numbers(found: dict[str, Any], path: str = "") -> Iterator[tuple[str, float]]:
+    for name, value in found.items():
+        if isinstance(value, dict):
+            yield from numbers(value, f"{path}{name}.")
+        elif not isinstance(value, str):
+            yield f"{path}{name}", value
+
+
+def test_every_part_is_measured_and_every_figure_is_positive(figures: dict[str, Any]) -> None:
+    parts = {"machine", "stream", "stock", "ratio_to_stock", "memory", "freshness", "api", "batch"}
+    assert set(figures) == parts
+    assert [f"{name} = {value}" for name, value in numbers(figures) if not value and name not in MAY_BE_ZERO] == []
+
+
+def test_the_stream_leaves_one_row_in_redis_for_every_user_of_the_load(figures: dict[str, Any]) -> None:
+    assert figures["stream"]["skewed_live"]["rows_in_redis"] == len(set(chosen_users("skewed", 200, 2000, 1).tolist()))
+
+
+def test_every_answer_and_every_probe_is_counted(figures: dict[str, Any]) -> None:
+    assert (figures["api"]["answered"], figures["api"]["failed"]) == (50, 0)
+    assert figures["freshness"]["probes"] > 10
+
+
+def test_hashes_stay_compact(figures: dict[str, Any]) -> None:
+    assert figures["memory"]["listpack_share"] == 1.0
+
+
+def test_a_skewed_load_gives_the_first_user_most_events() -> None:
+    skewed = np.bincount(chosen_users("skewed", 100, 10_000, 1), minlength=100)
+    uniform = np.bincount(chosen_users("uniform", 100, 10_000, 1), minlength=100)
+    # 1 / (1 + 1/2 + ... + 1/100) = 0.193 of all events
+    assert 1800 < skewed[0] < 2060
+    assert uniform.max() < 150
 
 
 def test_the_plain_features_of_the_stock_application_equal_those_of_the_stream() -> None:
     layout = layout_of(load("feature_repo/declarations/elearning.yaml"))
-    made = list(events("skewed", 20, 400, NOW_US - 20 * DAY_US, NOW_US))
+    made = list(events("skewed", 20, 400, NOW_US - 40 * DAY_US, NOW_US))
     partition = Partition(layout, 0)
     records = [Record(number, NOW_US, user.encode(), value) for number, (user, value) in enumerate(made)]
     list(partition.ingest(Admission(layout, 0).admit(records)[0], len(records)))
     everyone = partition.refresh()
     assert everyone is not None
-    counting, plain, states = Counting(layout), PlainFeatures(layout), {}
+    counting, plain, states = Counting(layout), PlainFeatures(layout), dict[str, State]()
     for user, value in made:
         counting.add(states.setdefault(user, fresh(layout)), decode(value))
     vectors = [plain.compute(states[user], NOW_US // DAY_US) for user in partition.names(everyone.slots)]
     np.testing.assert_array_equal(np.array(vectors, np.float32), everyone.matrix)
+
+
+def test_the_stock_application_knows_every_aggregate() -> None:
+    layout = layout_of(DECLARATION)
+    assert len(PlainFeatures(layout).compute(fresh(layout), 20_000)) == len(DECLARATION.features)
