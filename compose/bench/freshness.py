@@ -5,6 +5,7 @@ consumer outside notes when it received it. Beside that, probes: new users with 
 the online store asks for until their row and their score are there; their arrival is read from Kafka afterwards.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any
 
+import psutil
 import redis
 from confluent_kafka import Consumer, TopicPartition
 
@@ -61,7 +63,9 @@ def measure(served: Served) -> dict[str, Any]:
     sizes, probes = served.bench.sizes, Probes()
     ends = _ends(served.settings)
     with _receiving(served.settings) as received, _reading(served, probes):
+        cpu_before, began = _cpu_seconds(served), time.perf_counter()
         published, began_us = _publish(served, probes)
+        seconds, cpu = time.perf_counter() - began, _cpu_seconds(served)
         wait_until(lambda: not probes.waiting(), LAST_SECONDS, "every probe has features and a score in Redis")
     arrived = _arrivals(served.settings, ends, probes)
     figures = {
@@ -70,11 +74,20 @@ def measure(served: Served) -> dict[str, Any]:
         "probes": len(arrived),
         **_of_probes(probes, arrived),
         **_of_scores(received, began_us),
+        "cpu_cores": {name: round((spent - cpu_before[name]) / seconds, 3) for name, spent in cpu.items()},
     }
     served.bench.say(
         f"freshness: features p99 {figures['arrival_to_features_p99_ms']} ms, scores p99 {figures['arrival_to_received_p99_ms']} ms"
     )
     return figures
+
+
+def _cpu_seconds(served: Served) -> dict[str, float]:
+    """Return what every process has spent so far; `load` is this one, which publishes and reads."""
+    stack = served.bench.stack
+    children = {"kafka": stack.kafka.child, "redis": stack.redis.child, **stack.supervisor.children}
+    pids = {name: child.pid for name, child in children.items() if child is not None} | {"load": os.getpid()}
+    return {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in pids.items()}
 
 
 # --- the load ---

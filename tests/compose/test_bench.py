@@ -17,7 +17,19 @@ from feature_repo.declared import load
 from tests.churn.histories import DECLARATION
 
 NOW_US = 20_000 * DAY_US + 12 * 3_600_000_000
-TINY = ["--events=2000", "--users=200", "--load=skewed", "--mode=live", "--stock-events=200", "--history-users=120", "--history-days=66", "--freshness-rate=200", "--freshness-seconds=1", "--api-rate=50", "--api-seconds=1"]
+TINY = [
+    "--events=2000",
+    "--users=200",
+    "--load=skewed",
+    "--mode=live",
+    "--stock-events=200",
+    "--history-users=120",
+    "--history-days=66",
+    "--freshness-rate=200",
+    "--freshness-seconds=1",
+    "--api-rate=50",
+    "--api-seconds=1",
+]
 # What may well be nothing on a good day, or no number at all.
 MAY_BE_ZERO = {"api.failed", "machine.load_average_1_minute", "api.generator_late_p99_ms"}
 
