@@ -86,7 +86,7 @@ def _cpu_seconds(served: Served) -> dict[str, float]:
     """Return what every process has spent so far; `load` is this one, which publishes and reads."""
     stack = served.bench.stack
     children = {"kafka": stack.kafka.child, "redis": stack.redis.child, **stack.supervisor.children}
-    pids = {name: child.pid for name, child in children.items() if child is not None} | {"load": os.getpid()}
+    pids = {name: child.pid for name, child in children.items() if child and child.is_running} | {"load": os.getpid()}
     return {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in pids.items()}
 
 

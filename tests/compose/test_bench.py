@@ -97,3 +97,10 @@ def test_the_plain_features_of_the_stock_application_equal_those_of_the_stream()
 def test_the_stock_application_knows_every_aggregate() -> None:
     layout = layout_of(DECLARATION)
     assert len(PlainFeatures(layout).compute(fresh(layout), 20_000)) == len(DECLARATION.features)
+
+
+@pytest.mark.parametrize(
+    "command", ["bench", "demo", "produce", "import", "oulad", "train", "score", "models", "lookup"]
+)
+def test_every_command_that_prints_figures_can_write_them(command: str) -> None:
+    assert "json_file" in {parameter.name for parameter in main.commands[command].params}
