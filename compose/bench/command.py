@@ -76,11 +76,13 @@ def _measured_together(running: Bench, chosen: list[str]) -> Iterator[tuple[str,
 
 
 def _ratios(stream: Mapping[str, Any], stock: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: round(stream[name]["events_per_second"] / found["events_per_second"], 1)
-        for name, found in stock.items()
-        if name in stream
-    }
+    """Return per load how many times as many events the stream does in a second, and for the same CPU."""
+    ratios = {}
+    for name in [name for name in stock if name in stream]:
+        ours, theirs = stream[name], stock[name]
+        ratios[name] = round(ours["events_per_second"] / theirs["events_per_second"], 1)
+        ratios[f"{name}_by_cpu"] = round(theirs["worker_cpu_us_per_event"] / ours["worker_cpu_us_per_event"], 1)
+    return ratios
 
 
 def table(figures: Mapping[str, Any], path: str = "") -> Iterator[str]:

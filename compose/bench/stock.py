@@ -32,6 +32,7 @@ def _measure(bench: Bench, load: Load) -> dict[str, Any]:
         "load": load,
         "mode": "live",
         "events_per_second": rate,
+        "worker_cpu_us_per_event": round(1e6 * found["cpu_seconds"] / found["events"], 1),
     }
 
 

@@ -57,18 +57,23 @@ class Goal:
     file: Path
     done: int = 0
     began: float = 0.0
+    cpu_began: float = 0.0
 
     def start(self) -> None:
         """Start the clock at the first event."""
-        self.began = self.began or time.perf_counter()
+        if not self.began:
+            self.began, self.cpu_began = time.perf_counter(), time.process_time()
 
     def reach(self) -> None:
         """Count one event that is wholly dealt with; write the figures when the goal is reached."""
         self.done += 1
         spent = time.perf_counter() - self.began
         if self.done == self.count or (spent > self.seconds and not self.file.exists()):
+            cpu_seconds = time.process_time() - self.cpu_began
             unfinished = self.file.with_suffix(".unfinished")
-            unfinished.write_text(json.dumps({"events": self.done, "seconds": spent}), encoding="utf-8")
+            unfinished.write_text(
+                json.dumps({"events": self.done, "seconds": spent, "cpu_seconds": cpu_seconds}), encoding="utf-8"
+            )
             unfinished.replace(self.file)
 
 
