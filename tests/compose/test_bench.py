@@ -16,6 +16,8 @@ from compose.cli import main
 from feature_repo.declared import load
 from tests.churn.histories import DECLARATION
 
+# Every part starts real processes: 35 s on free cores, two minutes were seen on ones that others kept busy.
+pytestmark = pytest.mark.timeout(360)
 NOW_US = 20_000 * DAY_US + 12 * 3_600_000_000
 TINY = [
     "--events=2000",
