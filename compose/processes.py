@@ -4,6 +4,7 @@ Every child leads a session of its own, so Ctrl-C reaches only the parent, which
 However the parent goes (SIGKILL included), a watcher process reads end of file on a pipe and ends the children.
 """
 
+import atexit
 import contextlib
 import os
 import signal
@@ -66,7 +67,6 @@ class Watcher:
         self._lock = threading.Lock()
         self._owner_pid = 0
         self._pipe: IO[bytes] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
 
     def add(self, group: int) -> None:
         """Have the group ended when this process is gone."""
@@ -87,11 +87,18 @@ class Watcher:
         reader, writer = os.pipe()
         script = str(Path(deathwatch.__file__).resolve())
         argv = [sys.executable, "-I", "-S", script, str(os.getpid()), str(GRACE_SECONDS)]
-        # Kept in an attribute: dropping a Popen whose process still runs is a ResourceWarning.
-        self._process = subprocess.Popen(argv, stdin=reader)  # noqa: S603  our own script
+        process = subprocess.Popen(argv, stdin=reader)  # noqa: S603  our own script
         os.close(reader)
         self._owner_pid = os.getpid()
-        return os.fdopen(writer, "wb", buffering=0)
+        pipe = os.fdopen(writer, "wb", buffering=0)
+        atexit.register(self._end, os.getpid(), pipe, process)
+        return pipe
+
+    def _end(self, owner_pid: int, pipe: IO[bytes], process: "subprocess.Popen[bytes]") -> None:
+        """Let the watcher go at an orderly end; it ends whatever was left running first."""
+        if owner_pid == os.getpid():
+            pipe.close()
+            process.wait(2 * GRACE_SECONDS)
 
 
 WATCHER = Watcher()
