@@ -4,6 +4,7 @@ A record that fails is refused with a reason and never stops the others. The dec
 its arrival time alone, so that every reader of the topic (features, archive, replay) admits the same events.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,8 +13,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from churn.declaration import Measure
+from churn.errors import DefectError
 from churn.events import MAX_USER_ID_CHARS, SCHEMA_VERSION, Event, decode
-from churn.layout import DAY_US, Int64s, Layout
+from churn.layout import DAY_US, Float64s, Int64s, Layout
 
 EARLIEST_US = 0
 """Events before 1970 are refused: no business of ours is older, and such times come from unset clocks."""
@@ -43,7 +46,7 @@ class Admitted:
 
     Attributes:
         types: index into `layout.event_types`.
-        amounts: per event type index and measure name, float64 values for the events of that type, in order.
+        measures: every measure that the declaration names, float64; NaN where the event has none.
     """
 
     events: list[Event]
@@ -51,6 +54,7 @@ class Admitted:
     arrived_us: Int64s
     occurred_us: Int64s
     types: npt.NDArray[np.int16]
+    measures: Mapping[str, Float64s]
 
     def __len__(self) -> int:
         return len(self.events)
@@ -70,6 +74,7 @@ class Admitted:
             self.arrived_us[positions],
             self.occurred_us[positions],
             self.types[positions],
+            {name: values[positions] for name, values in self.measures.items()},
         )
 
     def between(self, start: int, stop: int) -> "Admitted":
@@ -80,6 +85,19 @@ class Admitted:
             self.arrived_us[start:stop],
             self.occurred_us[start:stop],
             self.types[start:stop],
+            {name: values[start:stop] for name, values in self.measures.items()},
+        )
+
+    @classmethod
+    def joined(cls, batches: Sequence["Admitted"]) -> "Admitted":
+        """Return the events of some batches, at least one, as one."""
+        return cls(
+            [event for batch in batches for event in batch.events],
+            np.concatenate([batch.offsets for batch in batches]),
+            np.concatenate([batch.arrived_us for batch in batches]),
+            np.concatenate([batch.occurred_us for batch in batches]),
+            np.concatenate([batch.types for batch in batches]),
+            {name: np.concatenate([batch.measures[name] for batch in batches]) for name in batches[0].measures},
         )
 
 
@@ -91,7 +109,8 @@ class Admission:
         self._max_future_us = max_future_us
         self._code_of = {name: code for code, name in enumerate(layout.event_types)}
         self._bounds = [event.measures for event in layout.declaration.events.values()]
-        self._checked = {code for code, measures in enumerate(self._bounds) if measures}
+        names = sorted({name for measures in self._bounds for name in measures})
+        self._ranges = {name: _ranges(name, self._bounds) for name in names}
 
     def admit(self, records: Sequence[Record]) -> tuple[Admitted, list[Refusal]]:
         """Split records into admitted events and refusals; every record ends in exactly one of the two."""
@@ -99,7 +118,7 @@ class Admission:
         kept: list[Record] = []
         events: list[Event] = []
         types: list[int] = []
-        code_of, checked = self._code_of, self._checked
+        code_of = self._code_of
         for record in records:
             try:
                 event = decode(record[3])  # type: ignore[arg-type]  # None (a tombstone) raises TypeError, handled below
@@ -110,16 +129,14 @@ class Admission:
             if record[2] != event.user_id.encode():
                 refusals.append(_wrong_key(record, event))
                 continue
-            if event.schema_version != SCHEMA_VERSION or code in checked:
-                refusal = self._refuse_content(record, event, code)
-                if refusal is not None:
-                    refusals.append(refusal)
-                    continue
+            if event.schema_version != SCHEMA_VERSION:
+                refusals.append(_wrong_version(record, event))
+                continue
             kept.append(record)
             events.append(event)
             types.append(code)
-        admitted = _columns(kept, events, types)
-        return self._plausible(admitted, kept, refusals)
+        admitted = _columns(kept, events, types, tuple(self._ranges))
+        return self._checked(admitted, kept, refusals)
 
     def _refuse_undecoded(self, record: Record, error: Exception) -> Refusal:
         if isinstance(error, KeyError):
@@ -133,39 +150,66 @@ class Admission:
             return Refusal(record, "no-value", "the record has no value (a tombstone); this topic takes events alone")
         return Refusal(record, "not-json", f"the value is not a JSON event: {error}")
 
-    def _refuse_content(self, record: Record, event: Event, code: int) -> Refusal | None:
-        if event.schema_version != SCHEMA_VERSION:
-            seen = f"schema_version {event.schema_version}, this reader knows {SCHEMA_VERSION}"
-            return Refusal(record, "wrong-version", f"event {event.event_id}: {seen}")
-        measures = event.measures or {}
-        for name, bounds in self._bounds[code].items():
-            value = measures.get(name)
-            if value is None:
-                if not bounds.optional:
-                    return Refusal(
-                        record,
-                        "missing-field",
-                        f"event {event.event_id}: $.measures.{name} is required on {event.event_type}",
-                    )
-            elif not bounds.minimum <= value <= bounds.maximum:
-                span = f"[{bounds.minimum:g}, {bounds.maximum:g}]"
-                return Refusal(
-                    record, "out-of-range", f"event {event.event_id}: $.measures.{name} is {value:g}, outside {span}"
-                )
-        return None
-
-    def _plausible(
+    def _checked(
         self, admitted: Admitted, kept: list[Record], refusals: list[Refusal]
     ) -> tuple[Admitted, list[Refusal]]:
+        """Refuse what only shows in its values: measures, then times."""
+        contents = self._wrong_contents(admitted)
         ahead = admitted.occurred_us > admitted.arrived_us + self._max_future_us
-        before = admitted.occurred_us < EARLIEST_US
-        wrong = ahead | before
+        wrong = contents | ahead | (admitted.occurred_us < EARLIEST_US)
         if not wrong.any():
             return admitted, refusals
         for position in np.flatnonzero(wrong).tolist():
             event, record = admitted.events[position], kept[position]
-            refusals.append(_implausible(event, record, int(admitted.occurred_us[position])))
+            if contents[position]:
+                refusals.append(self._wrong_content(record, event, int(admitted.types[position])))
+            else:
+                refusals.append(_implausible(event, record, int(admitted.occurred_us[position])))
         return admitted.take(~wrong), sorted(refusals, key=lambda refusal: refusal.record.offset)
+
+    def _wrong_contents(self, admitted: Admitted) -> npt.NDArray[np.bool_]:
+        wrong = np.zeros(len(admitted), np.bool_)
+        for name, ranges in self._ranges.items():
+            values = admitted.measures[name]
+            # A missing value is NaN, which compares as false.
+            wrong |= (values < ranges.minima[admitted.types]) | (values > ranges.maxima[admitted.types])
+            wrong |= ranges.required[admitted.types] & np.isnan(values)
+        return wrong
+
+    def _wrong_content(self, record: Record, event: Event, code: int) -> Refusal:
+        measures = event.measures or {}
+        for name, bounds in self._bounds[code].items():
+            value = measures.get(name)
+            if value is None and not bounds.optional:
+                what = f"$.measures.{name} is required on {event.event_type}"
+                return Refusal(record, "missing-field", f"event {event.event_id}: {what}")
+            if value is not None and not bounds.minimum <= value <= bounds.maximum:
+                what = f"$.measures.{name} is {value:g}, outside [{bounds.minimum:g}, {bounds.maximum:g}]"
+                return Refusal(record, "out-of-range", f"event {event.event_id}: {what}")
+        raise DefectError(f"event {event.event_id} was found wrong by column and right by itself")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranges:
+    """What one measure may be, by event type; anything where the type does not declare it."""
+
+    minima: Float64s
+    maxima: Float64s
+    required: npt.NDArray[np.bool_]
+
+
+def _ranges(name: str, bounds: Sequence[Mapping[str, Measure]]) -> _Ranges:
+    found = [measures.get(name) for measures in bounds]
+    return _Ranges(
+        np.array([each.minimum if each else -np.inf for each in found]),
+        np.array([each.maximum if each else np.inf for each in found]),
+        np.array([each is not None and not each.optional for each in found]),
+    )
+
+
+def _wrong_version(record: Record, event: Event) -> Refusal:
+    seen = f"schema_version {event.schema_version}, this reader knows {SCHEMA_VERSION}"
+    return Refusal(record, "wrong-version", f"event {event.event_id}: {seen}")
 
 
 def _wrong_key(record: Record, event: Event) -> Refusal:
@@ -198,7 +242,7 @@ def _validation_reason(message: str) -> str:
     return "contract"
 
 
-def _columns(kept: list[Record], events: list[Event], types: list[int]) -> Admitted:
+def _columns(kept: list[Record], events: list[Event], types: list[int], names: Sequence[str]) -> Admitted:
     seconds = np.array([event.occurred_at.timestamp() for event in events], dtype=np.float64)
     return Admitted(
         events,
@@ -207,11 +251,26 @@ def _columns(kept: list[Record], events: list[Event], types: list[int]) -> Admit
         # A float64 second resolves 0.24 us at 2^30 s, so rounding gives the exact microsecond.
         np.rint(seconds * 1e6).astype(np.int64),
         np.array(types, dtype=np.int16),
+        _measure_columns(events, names),
     )
 
 
-def measure_units(events: Sequence[Event], measure: str, scale: int) -> Int64s:
-    """Return a measure of each event in integer units of 1/scale, rounded half to even; absent counts as 0."""
-    none: Mapping[str, float] = {}
-    values = [(event.measures or none).get(measure, 0.0) for event in events]
-    return np.rint(np.array(values, dtype=np.float64) * scale).astype(np.int64)
+def _measure_columns(events: Sequence[Event], names: Sequence[str]) -> dict[str, Float64s]:
+    carriers = [(place, event.measures) for place, event in enumerate(events) if event.measures]
+    places = np.array([place for place, _ in carriers], np.intp)
+    columns = {}
+    for name in names:
+        column = np.full(len(events), np.nan)
+        column[places] = [measures.get(name, math.nan) for _, measures in carriers]
+        columns[name] = column
+    return columns
+
+
+def measure_units(values: Float64s, scale: int) -> Int64s:
+    """Return measures in integer units of 1/scale, rounded half to even; NaN (absent) counts as 0.
+
+    >>> measure_units(np.array([0.125, np.nan, 2.0]), 100).tolist()
+    [12, 0, 200]
+    """
+    units: Int64s = np.rint(np.nan_to_num(values, nan=0.0) * scale).astype(np.int64)
+    return units

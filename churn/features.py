@@ -5,14 +5,14 @@ not depend on how many users are computed together: stream, batch and replay giv
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from churn.declaration import AVERAGED, TILE_DAYS, Aggregate, Feature
-from churn.layout import CODE_BITS, NEVER, NEVER_YET, Floats, Int32s, Int64s, Layout
+from churn.declaration import AVERAGED, Aggregate, Feature
+from churn.layout import CODE_BITS, NEVER, NEVER_YET, Float64s, Floats, Int32s, Int64s, Layout
 
 CHUNK_USERS = 1024
 """1024 users x 32 days x 12 counters x 4 bytes = 1.5 MB, which stays in the second-level cache."""
@@ -20,8 +20,6 @@ DECAY_ONE = 1 << 20
 """Decay weights are integers in units of 2^-20; 31 saturated tiles still fit 63 bits."""
 SHORT_DAYS, LONG_DAYS = 7, 30
 """A trend compares the last 7 days with the last 30."""
-
-Float64s = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -50,34 +48,53 @@ class UserFacts:
         )
 
 
-class Sums:
-    """Running aggregates over tiles, walked once from today into the past; `at(days)` are the sums over that window."""
+@dataclass(frozen=True)
+class Wanted:
+    """Which aggregates of which counters the features of a declaration read; nothing else is computed."""
 
-    def __init__(self, facts: UserFacts, windows: frozenset[int], half_lives: frozenset[float], maxima: bool) -> None:
-        shape = (facts.tiles.shape[0], facts.tiles.shape[2])
+    windows: frozenset[int]
+    maxima: bool
+    decayed: Mapping[int, tuple[float, ...]]
+    decayed_days: Mapping[int, tuple[float, ...]]
+
+
+class Sums:
+    """Aggregates over tiles: by window for all counters, by half-life for the counters that have one."""
+
+    def __init__(self, facts: UserFacts, wanted: Wanted) -> None:
         self.units: dict[int, Int64s] = {}
         self.days: dict[int, Int32s] = {}
         self.largest: dict[int, Int32s] = {}
-        self.decayed = {h: np.zeros(shape, np.int64) for h in half_lives}
-        self.decayed_days = {h: np.zeros(shape, np.int64) for h in half_lives}
+        self.decayed: dict[tuple[int, float], Int64s] = {}
+        self.decayed_days: dict[tuple[int, float], Int64s] = {}
+        self._walk(facts, wanted)
+        for column, half_lives in wanted.decayed.items():
+            tiles = facts.tiles[:, facts.order, column].astype(np.int64)
+            self.decayed |= _weighted(tiles, column, half_lives)
+        for column, half_lives in wanted.decayed_days.items():
+            present = (facts.tiles[:, facts.order, column] > 0).astype(np.int64)
+            self.decayed_days |= _weighted(present, column, half_lives)
+
+    def _walk(self, facts: UserFacts, wanted: Wanted) -> None:
+        """Add from today into the past, and keep the sums at the end of each window."""
+        shape = (facts.tiles.shape[0], facts.tiles.shape[2])
         units, days, largest = np.zeros(shape, np.int64), np.zeros(shape, np.int32), np.zeros(shape, np.int32)
-        for age in range(TILE_DAYS):
+        for age in range(max(wanted.windows)):
             tile = facts.tiles[:, facts.order[age], :]
-            present = tile > 0
             units += tile
-            days += present
-            if maxima:
+            days += tile > 0
+            if wanted.maxima:
                 np.maximum(largest, tile, out=largest)
-            for half_life in half_lives:
-                weight = decay_weight(age, half_life)
-                self.decayed[half_life] += tile.astype(np.int64) * weight
-                self.decayed_days[half_life] += present * np.int64(weight)
-            if age + 1 in windows:
-                self.units[age + 1], self.days[age + 1], self.largest[age + 1] = (
-                    units.copy(),
-                    days.copy(),
-                    largest.copy(),
-                )
+            if age + 1 in wanted.windows:
+                self.units[age + 1], self.days[age + 1] = units.copy(), days.copy()
+                self.largest[age + 1] = largest.copy()
+
+
+def _weighted(values: Int64s, column: int, half_lives: tuple[float, ...]) -> dict[tuple[int, float], Int64s]:
+    """Return the decayed sums of int64 [users, ages], by column and half-life."""
+    weights = [[decay_weight(age, half_life) for half_life in half_lives] for age in range(values.shape[1])]
+    sums = values @ np.array(weights, np.int64)
+    return {(column, half_life): sums[:, place] for place, half_life in enumerate(half_lives)}
 
 
 def decay_weight(age_days: int, half_life_days: float) -> int:
@@ -99,10 +116,7 @@ class FeaturePlan:
         features = layout.declaration.features
         self.names = layout.declaration.feature_names
         self._columns: list[Column] = [_column(layout, feature) for feature in features]
-        trends = frozenset({SHORT_DAYS, LONG_DAYS})
-        self._windows = frozenset(f.window_days for f in features if f.window_days) | trends
-        self._half_lives = frozenset(f.half_life_days for f in features if f.half_life_days)
-        self._maxima = any(f.aggregate is Aggregate.MAX for f in features)
+        self._wanted = _wanted(layout, features)
 
     def compute(self, facts: UserFacts) -> Floats:
         """Return float32 [users, features]; a value that does not exist (a mean of nothing) is NaN."""
@@ -110,10 +124,21 @@ class FeaturePlan:
         matrix = np.empty((users, len(self._columns)), dtype=np.float32)
         for start in range(0, users, CHUNK_USERS):
             part = facts.part(start, start + CHUNK_USERS)
-            sums = Sums(part, self._windows, self._half_lives, self._maxima)
+            sums = Sums(part, self._wanted)
             for number, column in enumerate(self._columns):
                 matrix[start : start + CHUNK_USERS, number] = column(part, sums)
         return matrix
+
+
+def _wanted(layout: Layout, features: Sequence[Feature]) -> Wanted:
+    windows = frozenset(f.window_days for f in features if f.window_days) | {SHORT_DAYS, LONG_DAYS}
+    maxima = any(f.aggregate is Aggregate.MAX for f in features)
+    by_aggregate: dict[Aggregate, dict[int, tuple[float, ...]]] = {Aggregate.DECAYED: {}, Aggregate.DECAYED_DAYS: {}}
+    for feature in features:
+        if feature.aggregate in by_aggregate:
+            column, found = layout.counter(feature.source), by_aggregate[feature.aggregate]
+            found[column] = (*found.get(column, ()), feature.half_life_days)
+    return Wanted(windows, maxima, by_aggregate[Aggregate.DECAYED], by_aggregate[Aggregate.DECAYED_DAYS])
 
 
 def _column(layout: Layout, feature: Feature) -> Column:
@@ -135,8 +160,8 @@ def _of_counter(feature: Feature, column: int, scale: int) -> Column:
         Aggregate.TOTAL: lambda facts, sums: facts.totals[:, column] / scale,
         Aggregate.TREND: lambda facts, sums: _pace(sums.units, column),
         Aggregate.TREND_DAYS: lambda facts, sums: _pace(sums.days, column),
-        Aggregate.DECAYED: lambda facts, sums: sums.decayed[half_life][:, column] / (scale * DECAY_ONE),
-        Aggregate.DECAYED_DAYS: lambda facts, sums: sums.decayed_days[half_life][:, column] / DECAY_ONE,
+        Aggregate.DECAYED: lambda facts, sums: sums.decayed[column, half_life] / (scale * DECAY_ONE),
+        Aggregate.DECAYED_DAYS: lambda facts, sums: sums.decayed_days[column, half_life] / DECAY_ONE,
         Aggregate.DAYS_SINCE_LAST: lambda facts, sums: _age(facts.lasts[:, column], NEVER, facts.day, feature.cap),
         Aggregate.DAYS_SINCE_FIRST: lambda facts, sums: _age(
             facts.firsts[:, column], NEVER_YET, facts.day, feature.cap

@@ -32,6 +32,7 @@ CODE_BITS = 8
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
+Float64s = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,15 @@ A value is a fixed head (offset, day, totals, lasts, firsts, registers) and the 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from churn.declaration import TILE_DAYS
 from churn.errors import DefectError
-from churn.layout import Layout
+from churn.layout import Int32s, Layout
 from churn.slab import RING_MASK, Slab, Slots
 
 META_KEY = b""
@@ -50,18 +52,36 @@ def head_type(layout: Layout) -> np.dtype[np.void]:
     return np.dtype([*fields, ("firsts", "<i4", (counters,)), ("registers", "<i8", (registers,))])
 
 
-def pack(slab: Slab, slots: Slots) -> list[bytes]:
-    """Return the durable value of each user, in the order of `slots`."""
-    head = np.zeros(len(slots), head_type(slab.layout))
-    head["offset"], head["day"] = slab.offsets[slots], slab.day
-    head["totals"], head["lasts"] = slab.totals[slots], slab.lasts[slots]
-    head["firsts"], head["registers"] = slab.firsts[slots], slab.registers[slots]
-    user, ring, counter = np.nonzero(slab.tiles[slots])
-    cells = np.zeros(len(user), TILE)
-    cells["cell"] = ((slab.day - ring) & RING_MASK) * len(slab.layout.counters) + counter
-    cells["units"] = slab.tiles[slots[user], ring, counter]
-    ends = np.cumsum(np.bincount(user, minlength=len(slots))) * TILE.itemsize
-    return _cut(head.tobytes(), head.dtype.itemsize, cells.tobytes(), ends.tolist())
+@dataclass(frozen=True)
+class Held:
+    """A copy of some users' state, which stays as it is while the slab goes on."""
+
+    day: int
+    heads: npt.NDArray[np.void]
+    tiles: Int32s
+
+
+def hold(slab: Slab, slots: Slots) -> Held:
+    """Copy the state of these users: 0.5 us a user, so that packing them (4 us) can be done in another thread."""
+    heads = np.empty(len(slots), head_type(slab.layout))
+    heads["offset"], heads["day"] = slab.offsets[slots], slab.day
+    heads["totals"], heads["lasts"] = slab.totals[slots], slab.lasts[slots]
+    heads["firsts"], heads["registers"] = slab.firsts[slots], slab.registers[slots]
+    return Held(slab.day, heads, slab.tiles[slots])
+
+
+def pack(held: Held) -> list[bytes]:
+    """Return the durable value of each user, in their order."""
+    users, ring_days, counters = held.tiles.shape
+    tiles = held.tiles.reshape(-1)
+    place = np.flatnonzero(tiles)
+    user, cell = np.divmod(place, ring_days * counters)
+    ring, counter = np.divmod(cell, counters)
+    cells = np.empty(len(place), TILE)
+    cells["cell"] = ((held.day - ring) & RING_MASK) * counters + counter
+    cells["units"] = tiles[place]
+    ends = np.cumsum(np.bincount(user, minlength=users)) * TILE.itemsize
+    return _cut(held.heads.tobytes(), held.heads.dtype.itemsize, cells.tobytes(), ends.tolist())
 
 
 def _cut(heads: bytes, size: int, cells: bytes, ends: list[int]) -> list[bytes]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from churn.admission import Admitted, measure_units
-from churn.declaration import TILE_DAYS
-from churn.events import Event
+from churn.admission import Admitted
+from churn.declaration import TILE_DAYS, Register
 from churn.features import UserFacts
+from churn.increments import Added, Increments
 from churn.layout import CODE_BITS, MAX_UNITS, NEVER, NEVER_YET, RING_DAYS, Int32s, Int64s, Layout
 
 FIRST_CAPACITY = 1024
@@ -37,6 +37,8 @@ class Slab:
         self.day = day
         self.slot_of: dict[str, int] = {}
         self.names: list[str] = []
+        self._increments = Increments(layout)
+        self._type_codes = [_codes(register, layout.event_types) for register in layout.declaration.registers.values()]
         self._allocate(FIRST_CAPACITY)
 
     def __len__(self) -> int:
@@ -52,12 +54,12 @@ class Slab:
         self.offsets: Int64s = np.full(capacity, -1, np.int64)
 
     def reserve(self, users: int) -> None:
-        """Make room for this many users; grows in steps of half, because each step copies everything."""
+        """Make room for this many users; doubles, because each step copies everything. Unused room is never touched."""
         capacity = self.tiles.shape[0]
         if users <= capacity:
             return
         old = self._parts()
-        self._allocate(max(users, capacity + capacity // 2))
+        self._allocate(max(users, 2 * capacity))
         for target, source in zip(self._parts(), old, strict=True):
             target[:capacity] = source
 
@@ -66,16 +68,19 @@ class Slab:
 
     def slots_for(self, users: Sequence[str]) -> Slots:
         """Return the slot of each user; new users get new slots."""
-        slot_of, names = self.slot_of, self.names
-        slots = []
-        for user in users:
-            slot = slot_of.get(user)
-            if slot is None:
-                slot = slot_of[user] = len(names)
-                names.append(user)
-            slots.append(slot)
-        self.reserve(len(names))
+        slots = list(map(self.slot_of.get, users))
+        if None in slots:
+            self._add_users(users)
+            slots = list(map(self.slot_of.get, users))
         return np.array(slots, dtype=np.intp)
+
+    def _add_users(self, users: Sequence[str]) -> None:
+        slot_of, names = self.slot_of, self.names
+        for user in users:
+            if user not in slot_of:
+                slot_of[user] = len(names)
+                names.append(user)
+        self.reserve(len(names))
 
     def advance(self, day: int) -> None:
         """Make `day` today: days that leave the ring are emptied."""
@@ -94,44 +99,43 @@ class Slab:
         slots = self.slots_for([event.user_id for event in batch.events])
         np.maximum.at(self.offsets, slots, batch.offsets)
         ages = self.day - batch.days
-        for code in np.unique(batch.types).tolist():
-            positions = np.flatnonzero(batch.types == code)
-            self._count(code, positions, slots, ages, batch)
-            self._register_types(code, positions, slots, batch)
+        added = self._increments.of(batch)
+        self._count(added, slots[added.events], ages[added.events])
+        self._register_types(slots, batch)
         self._register_attributes(slots, batch)
         return Applied(slots, int((ages > 0).sum()), int((ages >= TILE_DAYS).sum()))
 
-    def _count(self, code: int, positions: Slots, slots: Slots, ages: Int64s, batch: Admitted) -> None:
+    def _count(self, added: Added, slots: Slots, ages: Int64s) -> None:
         width = len(self.layout.counters)
-        where, age = slots[positions], ages[positions]
-        day = (self.day - age).astype(np.int32)
-        events: list[Event] | None = None
-        for increment in self.layout.increments[code]:
-            if increment.measure:
-                events = events or [batch.events[i] for i in positions.tolist()]
-                units = measure_units(events, increment.measure, increment.scale)
-            else:
-                units = np.full(len(positions), increment.units, np.int64)
-            cells = where * width + increment.counter
-            np.add.at(self.totals.reshape(-1), cells, units)
-            np.maximum.at(self.lasts.reshape(-1), cells, day)
-            np.minimum.at(self.firsts.reshape(-1), cells, day)
-            kept = age < TILE_DAYS
-            self._add_units((where * RING_DAYS + (day & RING_MASK))[kept] * width + increment.counter, units[kept])
+        cells = slots * width + added.counters
+        days = (self.day - ages).astype(np.int32)
+        np.add.at(self.totals.reshape(-1), cells, added.units)
+        np.maximum.at(self.lasts.reshape(-1), cells, days)
+        np.minimum.at(self.firsts.reshape(-1), cells, days)
+        tiles = (slots * RING_DAYS + (days & RING_MASK)) * width + added.counters
+        kept = ages < TILE_DAYS
+        if kept.all():
+            self._add_units(tiles, added.units)
+        else:
+            self._add_units(tiles[kept], added.units[kept])
 
     def _add_units(self, cells: Slots, units: Int64s) -> None:
+        tiles = self.tiles.reshape(-1)
+        # Nothing can saturate while all units of the batch together fit above the fullest tile that they go to.
+        if not len(cells) or int(units.sum()) + int(tiles[cells].max()) <= MAX_UNITS:
+            np.add.at(tiles, cells, units.astype(np.int32))
+            return
         distinct, inverse = np.unique(cells, return_inverse=True)
         sums = np.zeros(len(distinct), np.int64)
         np.add.at(sums, inverse, units)
-        tiles = self.tiles.reshape(-1)
         tiles[distinct] = np.minimum(tiles[distinct] + sums, MAX_UNITS)
 
-    def _register_types(self, code: int, positions: Slots, slots: Slots, batch: Admitted) -> None:
-        name = self.layout.event_types[code]
-        for column, register in enumerate(self.layout.declaration.registers.values()):
-            if name in register.events:
-                value = register.values.index(register.events[name]) + 1
-                self._keep_latest(column, slots[positions], batch.occurred_us[positions], np.int64(value))
+    def _register_types(self, slots: Slots, batch: Admitted) -> None:
+        for column, codes in enumerate(self._type_codes):
+            found = codes[batch.types]
+            positions = np.flatnonzero(found)
+            if len(positions):
+                self._keep_latest(column, slots[positions], batch.occurred_us[positions], found[positions])
 
     def _register_attributes(self, slots: Slots, batch: Admitted) -> None:
         registers = self.layout.declaration.registers.values()
@@ -146,7 +150,7 @@ class Slab:
                 positions, codes = np.array(found, dtype=np.int64).T
                 self._keep_latest(column, slots[positions], batch.occurred_us[positions], codes)
 
-    def _keep_latest(self, column: int, slots: Slots, occurred_us: Int64s, code: Int64s | np.int64) -> None:
+    def _keep_latest(self, column: int, slots: Slots, occurred_us: Int64s, code: Int64s) -> None:
         cells = slots * len(self.layout.registers) + column
         np.maximum.at(self.registers.reshape(-1), cells, (occurred_us << CODE_BITS) | code)
 
@@ -162,3 +166,9 @@ class Slab:
             order,
             self.day,
         )
+
+
+def _codes(register: Register, event_types: Sequence[str]) -> Int64s:
+    """Return the code that each event type gives to a register; 0 where it says nothing."""
+    values, events = register.values, register.events
+    return np.array([values.index(events[name]) + 1 if name in events else 0 for name in event_types], np.int64)

@@ -25,7 +25,7 @@ from churn.declaration import Declaration
 from churn.errors import OutageError
 from churn.kafka_config import client_config
 from churn.layout import layout_of
-from churn.packing import PartitionMeta, pack
+from churn.packing import Held, PartitionMeta, hold, pack
 from churn.partition import Emission, Labels
 from churn.scores import Champion
 from churn.settings import Settings
@@ -321,14 +321,14 @@ class FeaturesRole:
         state, number = owned.state, owned.state.number
         slots, letters = state.take_unsaved(), self._letters[number]
         self._letters[number] = []
-        users, values = state.names(slots), pack(state.slab, slots)
+        users, held = state.names(slots), hold(state.slab, slots)
         meta = PartitionMeta(
             self._version, self._settings.partitions, state.next_offset, state.clock.watermark_us, state.clock.arrived_us,
             owned.epoch, not owned.emits_updates,
         )  # fmt: skip
         started_us = self._wall_us()
         try:
-            await asyncio.to_thread(self._save, owned, users, values, meta, letters)
+            await asyncio.to_thread(self._save, owned, users, held, meta, letters)
         except OutageError:
             state.mark_unsaved(slots)
             self._letters[number] = letters + self._letters[number]
@@ -340,12 +340,12 @@ class FeaturesRole:
         self,
         owned: OwnedPartition,
         users: list[str],
-        values: list[bytes],
+        held: Held,
         meta: PartitionMeta,
         letters: list[DeadLetter],
     ) -> None:
         self._output.flush()
-        owned.changelog.write(users, values, meta, letters)
+        owned.changelog.write(users, pack(held), meta, letters)
 
     def committable(self) -> Mapping[int, int]:
         """Return the offsets below which every effect is durable."""

@@ -78,8 +78,8 @@ class SegmentWriter:
             "arrived_at": pa.array(admitted.arrived_us).cast(UTC_MICROSECONDS),
         }
         for name in self._measures:
-            values = [event.measures.get(name) if event.measures else None for event in events]
-            columns[f"measure_{name}"] = pa.array(values, pa.float64())
+            values = admitted.measures[name]
+            columns[f"measure_{name}"] = pa.array(values, mask=np.isnan(values))
         for name in self._attributes:
             texts = [event.attributes.get(name) if event.attributes else None for event in events]
             columns[f"attribute_{name}"] = pa.array(texts, pa.string())
@@ -101,12 +101,6 @@ def by_day(batches: Sequence[Admitted]) -> list[tuple[int, Admitted]]:
     """Return the events by UTC day number, in the order of their offsets within a day."""
     if not batches:
         return []
-    together = Admitted(
-        [event for batch in batches for event in batch.events],
-        np.concatenate([batch.offsets for batch in batches]),
-        np.concatenate([batch.arrived_us for batch in batches]),
-        np.concatenate([batch.occurred_us for batch in batches]),
-        np.concatenate([batch.types for batch in batches]),
-    )
+    together = Admitted.joined(batches)
     days = together.occurred_us // DAY_US
     return [(day, together.take(days == day)) for day in np.unique(days).tolist()]

@@ -1,11 +1,11 @@
 """Every record is either an event or refused with a reason, whatever its bytes are."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from churn.admission import Record, measure_units
-from churn.events import decode
 from tests.churn.histories import ADMISSION, Happening, at, record
 
 GOOD = record(Happening("ann", "read", at(0), 5.0), 0)
@@ -85,6 +85,10 @@ def test_microseconds_are_exact() -> None:
 
 
 def test_measures_become_integers_rounded_half_to_even() -> None:
-    events = [decode(TEXT.replace("5.0", text).encode()) for text in ("0.125", "0.135", "2")]
-    assert measure_units(events, "minutes", 100).tolist() == [12, 14, 200]
-    assert measure_units(events, "absent", 100).tolist() == [0, 0, 0]
+    values = [TEXT.replace("5.0", text).encode() for text in ("0.125", "0.135", "2")]
+    admitted, _ = ADMISSION.admit([Record(n, at(1), b"ann", value) for n, value in enumerate(values)])
+    assert measure_units(admitted.measures["minutes"], 100).tolist() == [12, 14, 200]
+
+
+def test_absent_measure_is_no_unit() -> None:
+    assert measure_units(np.array([np.nan, 1.0]), 100).tolist() == [0, 100]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from churn.errors import DefectError
-from churn.packing import PartitionMeta, decode_meta, encode_meta, head_type, pack, unpack
+from churn.packing import PartitionMeta, decode_meta, encode_meta, head_type, hold, pack, unpack
 from churn.slab import Slab
 from tests.churn.histories import FIRST_DAY, LAYOUT, Happening, admitted, at
 
@@ -27,7 +27,7 @@ def filled() -> Slab:
 
 def read_back(slab: Slab, day: int) -> Slab:
     found = Slab(LAYOUT, FIRST_DAY + day)
-    unpack(found, slab.names, pack(slab, np.arange(len(slab))))
+    unpack(found, slab.names, pack(hold(slab, np.arange(len(slab)))))
     return found
 
 
@@ -39,7 +39,7 @@ def test_a_user_survives_the_round_trip() -> None:
 
 
 def test_a_value_is_a_head_and_six_bytes_a_tile() -> None:
-    ann, unal = pack(filled(), np.arange(2))
+    ann, unal = pack(hold(filled(), np.arange(2)))
     # Two days of activity, reads and minutes; one day of payment.
     assert (len(ann), len(unal)) == (HEAD_BYTES + 6 * 6, HEAD_BYTES + 6)
 

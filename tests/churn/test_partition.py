@@ -1,5 +1,6 @@
 """The laws of time and state, on random histories."""
 
+import dataclasses
 import random
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from churn.blocks import Kind
 from churn.layout import DAY_US
-from churn.packing import pack
+from churn.packing import hold, pack
 from churn.partition import Emission, Labels, Partition
 from tests.churn.histories import LAYOUT, Happening, admitted, at, expected, fed, histories, same, vectors
 
@@ -68,7 +69,7 @@ def test_a_restored_partition_goes_on_as_if_nothing_had_happened(history: list[H
     first = fed(ordered[:cut])
     second = Partition(LAYOUT, 0)
     slots = first.take_unsaved()
-    second.restore(first.clock, cut, first.names(slots), pack(first.slab, slots))
+    second.restore(first.clock, cut, first.names(slots), pack(hold(first.slab, slots)))
     if cut < len(ordered):
         list(second.ingest(admitted(ordered[cut:], cut), len(ordered)))
     whole = fed(ordered)
@@ -120,9 +121,7 @@ def test_a_replay_of_the_past_stays_in_the_past() -> None:
     history = [Happening("ann", "read", at(0), 1.0)]
     partition = Partition(LAYOUT, 0)
     events = admitted(history)
-    late_arrival = type(events)(
-        events.events, events.offsets, events.arrived_us + 4000 * DAY_US, events.occurred_us, events.types
-    )
+    late_arrival = dataclasses.replace(events, arrived_us=events.arrived_us + 4000 * DAY_US)
     list(partition.ingest(late_arrival, 1))
     assert list(partition.advance(at(4000) + 60_000_000)) == []
 
