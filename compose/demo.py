@@ -1,5 +1,6 @@
 """The demonstration: the whole road once, on real parts, on this machine."""
 
+import contextlib
 import json
 import shutil
 import statistics
@@ -175,9 +176,12 @@ def finish(demo: Demo, plan: Plan, figures: dict[str, Any]) -> dict[str, Any]:
         demo.say("the demonstration ends, and all its processes with it")
         return figures
     click.echo("Ctrl-C ends everything.")
-    while True:
-        demo.stack.check()
-        time.sleep(1.0)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            demo.stack.check()
+            time.sleep(1.0)
+    demo.say("the demonstration ends, and all its processes with it")
+    return figures
 
 
 def invite(demo: Demo, user: str) -> None:
