@@ -19,10 +19,16 @@ from churn.layout import DAY_US, NEVER, Floats, Int64s, Layout
 from churn.packing import unpack
 from churn.slab import RING_MASK, Slab, Slots
 
+Bits = npt.NDArray[np.uint8]
+ALL_BITS = 255
+
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """Vectors of some users at one time; `arrived_us` is the arrival of the oldest event that is new in them."""
+    """Vectors of some users at one time; `arrived_us` is the arrival of the oldest event that is new in them.
+
+    `changed` are packed bits [n, features]: what differs from the vector emitted before; None: take all of it.
+    """
 
     kind: Kind
     as_of_us: int
@@ -30,6 +36,7 @@ class Emission:
     arrived_us: int
     slots: Slots
     matrix: Floats
+    changed: Bits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +183,19 @@ class Partition:
     def _changed(self, today: int, offset: int) -> Emission:
         everyone = slice(0, self.users)
         matrix = self.plan.compute(self.slab.facts(everyone))
-        # Bits, not values: NaN equals NaN.
-        differs = (matrix.view(np.int32) != self._emitted[everyone].view(np.int32)).any(axis=1)
-        slots = np.flatnonzero(differs | self._touched[everyone])
+        different = _different(matrix, self._emitted[everyone])
+        slots = np.flatnonzero(different.any(axis=1) | self._touched[everyone])
+        changed = self._packed(different[slots], slots)
         arrived, self._oldest_arrival_us = self._oldest_arrival_us, 0
         self._emitted[everyone] = matrix
         self._emitted_as_of_us[slots] = today * DAY_US
         self._touched[everyone] = False
-        return Emission("roll", today * DAY_US, offset, arrived, slots, matrix[slots])
+        return Emission("roll", today * DAY_US, offset, arrived, slots, matrix[slots], changed)
+
+    def _packed(self, different: npt.NDArray[np.bool_], slots: Slots) -> Bits:
+        packed = np.packbits(different, axis=1)
+        packed[self._emitted_as_of_us[slots] == 0] = ALL_BITS
+        return packed
 
     def _mature(self, today: int) -> Labels:
         """Label users as of `horizon` days ago: silent on all full days since."""
@@ -211,11 +223,12 @@ class Partition:
     def _emit(self, kind: Kind, slots: Slots) -> Emission:
         self._reserve()
         matrix = self.plan.compute(self.slab.facts(slots))
+        changed = None if kind == "refresh" else self._packed(_different(matrix, self._emitted[slots]), slots)
         self._emitted[slots] = matrix
         self._emitted_as_of_us[slots] = self.clock.watermark_us
         self._touched[slots] = False
         arrived, self._oldest_arrival_us = self._oldest_arrival_us, 0
-        return Emission(kind, self.clock.watermark_us, self.next_offset, arrived, slots, matrix)
+        return Emission(kind, self.clock.watermark_us, self.next_offset, arrived, slots, matrix, changed)
 
     def take_unsaved(self) -> Slots:
         """Return the users changed since the last call, for a checkpoint."""
@@ -231,3 +244,8 @@ class Partition:
         """Return the user ids of these slots."""
         names = self.slab.names
         return [names[slot] for slot in slots.tolist()]
+
+
+def _different(matrix: Floats, former: Floats) -> npt.NDArray[np.bool_]:
+    """Tell which values changed: bits, not values, so that NaN equals NaN."""
+    return np.not_equal(matrix.view(np.int32), former.view(np.int32))

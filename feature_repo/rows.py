@@ -21,6 +21,7 @@ from feature_repo.encoding import (
 
 Bytes2D = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
 Micros = npt.NDArray[np.int64]
 
 # $4 <hash> $5 <tag, float>: 10 bytes of field, 4 of length, 5 of value, 2 of line end.
@@ -49,43 +50,52 @@ class FloatRows:
         self._project = project.encode()
         self._timestamp = bulk(timestamp_field(view))
         value = bulk(bytes([FLOAT_TAG, 0, 0, 0, 0]))
-        self._cells = b"".join(bulk(field_hash(view, name)) + value for name in feature_names)
-        self._arguments = 4 + 2 * len(feature_names)
-        self._features = len(feature_names)
+        cells = b"".join(bulk(field_hash(view, name)) + value for name in feature_names)
+        self._cells = np.frombuffer(cells, np.uint8).reshape(len(feature_names), CELL_BYTES)
 
-    def build(self, user_ids: Sequence[str], matrix: Floats, as_of_us: Micros) -> Iterator[tuple[bytes, Micros]]:
-        """Yield (commands, end of each command in them), rows grouped by the lengths of key and timestamp."""
+    def build(
+        self, user_ids: Sequence[str], matrix: Floats, as_of_us: Micros, chosen: Mask | None = None
+    ) -> Iterator[tuple[bytes, Micros]]:
+        """Yield (commands, end of each command in them), rows grouped by what gives them the same length.
+
+        `chosen`, bool [n, features], tells which fields to write; without it all.
+        """
         users = [user_id.encode() for user_id in user_ids]
         seconds, micros = np.divmod(as_of_us, US_PER_SECOND)
         nanos = micros * 1000
-        shape = np.stack(
-            [np.fromiter(map(len, users), np.int64, len(users)), varint_bytes(seconds), varint_bytes(nanos)]
-        )
-        for (user_bytes, _, _), rows in _groups(shape):
+        shown = np.ones(matrix.shape, np.bool_) if chosen is None else chosen
+        lengths = np.fromiter(map(len, users), np.int64, len(users))
+        shape = np.stack([lengths, varint_bytes(seconds), varint_bytes(nanos), shown.sum(axis=1)])
+        for (user_bytes, _, _, count), rows in _groups(shape):
             ids = b"".join([users[i] for i in rows.tolist()])
-            yield self._group(user_bytes, ids, matrix[rows], timestamps(seconds[rows], nanos[rows]))
+            fields = np.nonzero(shown[rows])[1].reshape(len(rows), count)
+            yield self._group(user_bytes, ids, matrix[rows], timestamps(seconds[rows], nanos[rows]), fields)
 
-    def _group(self, user_bytes: int, ids: bytes, matrix: Floats, stamps: Bytes2D) -> tuple[bytes, Micros]:
+    def _group(
+        self, user_bytes: int, ids: bytes, matrix: Floats, stamps: Bytes2D, fields: Micros
+    ) -> tuple[bytes, Micros]:
         prefix = key_prefix(user_bytes)
         head = b"*%d\r\n$4\r\nHSET\r\n$%d\r\n%b" % (
-            self._arguments,
+            4 + 2 * fields.shape[1],
             len(prefix) + user_bytes + len(self._project),
             prefix,
         )
         middle = b"%b\r\n%b$%d\r\n" % (self._project, self._timestamp, stamps.shape[1])
         at_stamp = len(head) + user_bytes + len(middle)
         at_cells = at_stamp + stamps.shape[1] + 2
-        template = b"".join([head, bytes(user_bytes), middle, bytes(stamps.shape[1]), b"\r\n", self._cells])
-        block = np.tile(np.frombuffer(template, np.uint8), (len(matrix), 1))
+        template = b"".join([head, bytes(user_bytes), middle, bytes(stamps.shape[1]), b"\r\n"])
+        block = np.empty((len(matrix), at_cells + fields.shape[1] * CELL_BYTES), np.uint8)
+        block[:, :at_cells] = np.frombuffer(template, np.uint8)
+        block[:, at_cells:] = self._cells[fields].reshape(len(matrix), -1)
         block[:, len(head) : len(head) + user_bytes] = np.frombuffer(ids, np.uint8).reshape(len(matrix), user_bytes)
         block[:, at_stamp : at_stamp + stamps.shape[1]] = stamps
-        return self._fill(block, at_cells, matrix)
+        return self._fill(block, at_cells, np.take_along_axis(matrix, fields, axis=1))
 
     def _fill(self, block: Bytes2D, at_cells: int, matrix: Floats) -> tuple[bytes, Micros]:
-        rows, length = block.shape
-        cells = block[:, at_cells:].reshape(rows, self._features, CELL_BYTES)
+        length = block.shape[1]
+        cells = block[:, at_cells:].reshape(*matrix.shape, CELL_BYTES)
         floats = np.ascontiguousarray(matrix, "<f4")
-        cells[:, :, VALUE_START + 1 : VALUE_END] = floats.view(np.uint8).reshape(rows, self._features, 4)
+        cells[:, :, VALUE_START + 1 : VALUE_END] = floats.view(np.uint8).reshape(*matrix.shape, 4)
         null = np.isnan(floats)
         lengths = length - (VALUE_END - VALUE_START) * null.sum(axis=1)
         ends = np.cumsum(lengths, dtype=np.int64)
@@ -100,11 +110,11 @@ def _without_nulls(block: Bytes2D, cells: npt.NDArray[np.uint8], at_cells: int, 
     return block[keep].tobytes()
 
 
-def _groups(shape: Micros) -> Iterator[tuple[tuple[int, int, int], Micros]]:
-    # Ids are at most 512 bytes, varints at most 10.
-    codes = (shape[0] * 16 + shape[1]) * 16 + shape[2]
+def _groups(shape: Micros) -> Iterator[tuple[tuple[int, int, int, int], Micros]]:
+    # Varints take at most 10 bytes, counts of fields stay far below 2^20.
+    codes = ((shape[3] * 4096 + shape[0]) * 16 + shape[1]) * 16 + shape[2]
     for code in np.unique(codes).tolist():
-        yield (code >> 8, code >> 4 & 15, code & 15), np.flatnonzero(codes == code)
+        yield (code >> 8 & 4095, code >> 4 & 15, code & 15, code >> 20), np.flatnonzero(codes == code)
 
 
 def varint_bytes(values: Micros) -> Micros:

@@ -31,6 +31,7 @@ from churn.scores import Champion
 from churn.settings import Settings
 from churn.topics import ACTIVITY, FEATURES, LABELS, MODELS
 from feature_repo.control import ModelsFollower
+from feature_repo.errors import EmptiedError
 from feature_repo.instruments import Instruments
 from feature_repo.online import OnlineWriter
 from stream_processors.letters import DeadLetter, letter_of
@@ -191,7 +192,7 @@ class FeaturesRole:
 
     def _send_features(self, owned: OwnedPartition, emission: Emission, for_model: str = "") -> None:
         state = owned.state
-        owned.mark_stale(emission.slots)
+        owned.mark_stale(emission.slots, emission.changed)
         for start in range(0, max(1, len(emission.slots)), BLOCK_USERS):
             slots = emission.slots[start : start + BLOCK_USERS]
             block = FeatureBlock(
@@ -255,18 +256,24 @@ class FeaturesRole:
             self._retry_online_us = self._wall_us() + RETRY_US
 
     async def _verify_online(self, owned: OwnedPartition) -> None:
-        """Refill an online store that was emptied: the fence is written with the first rows and goes with the rest."""
+        """Refill an online store that lost rows: emptied (the fence goes with them), or started again from older ones."""
         fence = self._fence_of(owned)
-        if owned.fenced and not await asyncio.to_thread(self._writer.holds, fence):
-            log.warning("the online store was emptied; it is filled again from the state", partition=owned.state.number)
-            owned.fenced = False
-            owned.refresh_for = ""
+        if owned.fenced and not await asyncio.to_thread(self._stands, fence, owned.online_run):
+            self._refill(owned)
+
+    def _stands(self, fence: tuple[str, int], online_run: str) -> bool:
+        return self._writer.holds(fence) and self._writer.run_id() == online_run
+
+    def _refill(self, owned: OwnedPartition) -> None:
+        log.warning("the online store lost rows; it is filled again from the state", partition=owned.state.number)
+        owned.fenced = False
+        owned.refresh_for = ""
 
     def _fence_of(self, owned: OwnedPartition) -> tuple[str, int]:
         return f"{self._fence}{owned.state.number}", owned.epoch
 
     async def _write_online(self, owned: OwnedPartition) -> None:
-        slots = owned.take_stale(SLICE_USERS)
+        slots, bits = owned.take_stale(SLICE_USERS)
         if not len(slots):
             return
         arrived_us, owned.oldest_online_us = owned.oldest_online_us, 0
@@ -274,9 +281,16 @@ class FeaturesRole:
         users, fence = owned.state.names(slots), self._fence_of(owned)
         started_us = self._wall_us()
         try:
-            await asyncio.to_thread(self._writer.write, users, matrix, as_of_us, fence)
-        except OutageError:
+            if not owned.fenced:
+                owned.online_run = await asyncio.to_thread(self._writer.run_id)
+            chosen = np.unpackbits(bits, axis=1, count=matrix.shape[1]).view(np.bool_)
+            await asyncio.to_thread(self._writer.write, users, matrix, as_of_us, fence, chosen)
+        except EmptiedError:
             owned.mark_stale(slots)
+            self._refill(owned)
+            return
+        except OutageError:
+            owned.mark_stale(slots, bits)
             owned.oldest_online_us = arrived_us
             raise
         owned.fenced = True

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from churn.admission import Record
-from churn.partition import Partition
+from churn.partition import ALL_BITS, Bits, Partition
 from churn.slab import Slots
 from stream_processors.changelog import Changelog
 
@@ -27,6 +27,7 @@ class OwnedPartition:
         generation: the consumer group's generation in which it was last assigned.
         refresh_for: a model version that wants to see everyone.
         fenced: whether rows of this owner stand in the online store.
+        online_run: which start of which Redis they were written to.
         oldest_online_us: arrival of the oldest event whose effect is not in the online store.
     """
 
@@ -42,7 +43,11 @@ class OwnedPartition:
     refresh_for: str | None = None
     oldest_online_us: int = 0
     fenced: bool = False
+    online_run: str = ""
     stale: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+
+    def __post_init__(self) -> None:
+        self._stale_bits: Bits = np.zeros((0, -(-len(self.state.plan.names) // 8)), np.uint8)
 
     @property
     def caught_up(self) -> bool:
@@ -68,15 +73,23 @@ class OwnedPartition:
         self.end_offset = max(end_offset, self.read_offset)
         self.last_arrival_us = records[-1].arrived_us
 
-    def mark_stale(self, slots: Slots) -> None:
-        """Remember users whose row in the online store is behind."""
+    def mark_stale(self, slots: Slots, changed: Bits | None = None) -> None:
+        """Remember users whose row in the online store is behind, and in which fields (None: in all)."""
         missing = self.state.users - len(self.stale)
         if missing > 0:
-            self.stale = np.concatenate([self.stale, np.zeros(missing + len(self.stale) // 2, np.bool_)])
+            more = missing + len(self.stale) // 2
+            self.stale = np.concatenate([self.stale, np.zeros(more, np.bool_)])
+            self._stale_bits = np.concatenate([self._stale_bits, np.zeros((more, self._stale_bits.shape[1]), np.uint8)])
         self.stale[slots] = True
+        if changed is None:
+            self._stale_bits[slots] = ALL_BITS
+        else:
+            self._stale_bits[slots] |= changed
 
-    def take_stale(self, most: int) -> Slots:
-        """Return and clear at most this many users whose online row is behind."""
+    def take_stale(self, most: int) -> tuple[Slots, Bits]:
+        """Return and clear at most this many users whose online row is behind, with the fields that are."""
         slots = np.flatnonzero(self.stale)[:most]
+        bits = self._stale_bits[slots]
         self.stale[slots] = False
-        return slots
+        self._stale_bits[slots] = 0
+        return slots, bits

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churn.blocks import Kind
-from churn.layout import DAY_US
+from churn.layout import DAY_US, Floats
 from churn.packing import hold, pack
 from churn.partition import Emission, Labels, Partition
 from tests.churn.histories import LAYOUT, Happening, admitted, at, expected, fed, histories, same, vectors
@@ -59,6 +59,26 @@ def test_midnight_vectors_cover_exactly_what_was_before_midnight(history: list[H
         for slot, vector in zip(emission.slots, emission.matrix, strict=True):
             user = partition.slab.names[slot]
             assert same(vector.tolist(), expected(before, user, emission.as_of_us // DAY_US))
+
+
+@given(histories, st.integers(1, 9))
+def test_a_reader_that_takes_only_what_changed_ends_with_the_vectors(history: list[Happening], size: int) -> None:
+    partition, read = Partition(LAYOUT, 0), np.full((9, len(LAYOUT.declaration.features)), -1, np.float32)
+    ordered = in_order(history)
+    for start in range(0, len(ordered), size):
+        part = ordered[start : start + size]
+        effects = list(partition.ingest(admitted(part, start), start + len(part)))
+        for emission in [*(e for e in effects if isinstance(e, Emission)), partition.updates()]:
+            take_changed(read, emission)
+    everyone = np.arange(partition.users)
+    assert read[everyone].tobytes() == partition.emitted(everyone)[0].tobytes()
+
+
+def take_changed(read: Floats, emission: Emission | None) -> None:
+    """Take over the changed values alone; a vector's first emission is whole."""
+    if emission is not None and emission.changed is not None:
+        changed = np.unpackbits(emission.changed, axis=1, count=read.shape[1]).view(np.bool_)
+        read[emission.slots] = np.where(changed, emission.matrix, read[emission.slots])
 
 
 @given(histories, st.integers(0, 60))

@@ -15,7 +15,7 @@ from churn.declaration import Declaration
 from churn.errors import DeclarationError, DefectError, InputError, OutageError
 from compose.redis_server import RedisServer
 from feature_repo.encoding import entity_key
-from feature_repo.errors import FencedError
+from feature_repo.errors import EmptiedError, FencedError
 from feature_repo.online import Fence, OnlineWriter
 
 AS_OF = datetime(2026, 1, 5, 10, 0, 0, 123456, tzinfo=UTC)
@@ -201,3 +201,21 @@ def test_password_and_database_of_the_url_are_used(redis_client: Any, redis_serv
     with redis.Redis.from_url(f"redis://app:s3cret@127.0.0.1:{redis_server.port}/5") as client:
         OnlineWriter(client, "p", ["a"]).write(["u1"], ONE_ROW[:, :1], AS_OF_US)
         assert client.keys() == [entity_key("u1", "p")]
+
+
+def test_changed_fields_over_a_whole_row_are_the_whole_new_row(redis_client: Any, writer: OnlineWriter) -> None:
+    after = np.where(np.eye(4, dtype=np.bool_), np.float32(9), ROWS)
+    writer.write(USERS, after, AS_OF_US + 1)
+    whole = [redis_client.hgetall(entity_key(user, "own_shop")) for user in USERS]
+    writer.write(USERS, ROWS, AS_OF_US)
+    writer.write(USERS, after, AS_OF_US + 1, chosen=np.eye(4, dtype=np.bool_))
+    assert [redis_client.hgetall(entity_key(user, "own_shop")) for user in USERS] == whole
+
+
+def test_changed_fields_are_not_written_where_rows_may_be_gone(redis_client: Any, writer: OnlineWriter) -> None:
+    writer.write(["u1"], ONE_ROW, AS_OF_US, ("f", 3))
+    redis_client.flushall()
+    some = np.array([[True, False, False, False]])
+    with pytest.raises(EmptiedError, match="whole rows must be written"):
+        writer.write(["u1"], ONE_ROW, AS_OF_US, ("f", 3), some)
+    assert redis_client.dbsize() == 0

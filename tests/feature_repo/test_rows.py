@@ -29,12 +29,25 @@ def expected(user: str, floats: list[float], micros: int) -> list[bytes]:
     return head + [part for n, f in zip(NAMES, floats, strict=True) for part in (field_hash("v", n), float32_value(f))]
 
 
+def some(row: list[bytes], chosen: list[bool]) -> list[bytes]:
+    return row[:4] + [part for n, keep in enumerate(chosen) for part in row[4 + 2 * n : 6 + 2 * n] if keep]
+
+
 @given(users=USERS, data=st.data())
 def test_every_row_is_the_row_built_alone(users: list[str], data: st.DataObject) -> None:
     matrix = data.draw(arrays(np.float32, (len(users), 3), elements=st.floats(width=32)))
     micros = data.draw(st.lists(MICROS, min_size=len(users), max_size=len(users)))
     built = list(FloatRows("p", "v", NAMES).build(users, matrix, np.array(micros, np.int64)))
     rows = [expected(u, f, t) for u, f, t in zip(users, matrix.tolist(), micros, strict=True)]
+    assert sorted(c for commands, _ in built for c in parsed(commands)) == sorted(rows)
+
+
+@given(users=USERS, data=st.data())
+def test_a_row_of_chosen_fields_has_these_alone(users: list[str], data: st.DataObject) -> None:
+    matrix = data.draw(arrays(np.float32, (len(users), 3), elements=st.floats(width=32)))
+    chosen = data.draw(arrays(np.bool_, (len(users), 3)))
+    built = list(FloatRows("p", "v", NAMES).build(users, matrix, np.zeros(len(users), np.int64), chosen))
+    rows = [some(expected(u, f, 0), c) for u, f, c in zip(users, matrix.tolist(), chosen.tolist(), strict=True)]
     assert sorted(c for commands, _ in built for c in parsed(commands)) == sorted(rows)
 
 

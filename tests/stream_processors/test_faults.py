@@ -71,6 +71,14 @@ def test_an_emptied_redis_is_filled_again_unasked(running: Road) -> None:
     assert running.wait_online_equals_truth(20) == 500
 
 
+def test_a_redis_killed_and_started_again_is_made_whole(running: Road) -> None:
+    with Load(running, seed=7, events=8_000):
+        time.sleep(1.0)  # not a wait for a condition: the kill must come at no particular moment
+        running.stack.redis.kill()
+        running.stack.redis.start()
+    assert running.wait_online_equals_truth() == 500
+
+
 def test_kafka_killed_for_ten_seconds_loses_nothing(running: Road) -> None:
     with Load(running, seed=3):
         running.stack.kafka.kill()
