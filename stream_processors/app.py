@@ -17,7 +17,8 @@ from stream_processors.transport import BatchApp, RawSchema
 
 GC_THRESHOLD = 50_000
 """Events are made by the hundred thousand and none is cyclic; at the default of 700 collections cost 40 % (measured)."""
-BUFFERED_BATCHES = 8
+BUFFERED_BATCHES = 1000
+"""Never reached: the transport stops reading long before."""
 BATCH_RECORDS = 4000
 """4,000 events are 20 ms of work: large enough for vectorised steps, small enough for a 50 ms emission."""
 

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Protocol, cast
 
 import faust
+from aiokafka.consumer import fetcher
+from aiokafka.consumer.fetcher import PartitionRecords
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
@@ -18,6 +20,20 @@ from churn.admission import Record
 
 FULL_BUFFER_POLL_SECONDS = 0.005
 """How soon a full buffer is looked at again; stock Faust sleeps 1 s, which would be the freshness of everyone."""
+MAX_UNPROCESSED_BATCHES = 8
+"""Reading rests while so many batches wait. Faust would pause partitions, and the client then drops what it has fetched
+for them and fetches it again."""
+
+
+class FetchedRecords(PartitionRecords):
+    """Hands out records as they were parsed: the client's own record class costs 1.3 us apiece to fill."""
+
+    def _consumer_record(self, tp: Any, record: Any) -> Any:
+        return record
+
+
+# The client offers no parameter for it. Every consumer of aiokafka in this process is ours: Faust runs no other.
+fetcher.PartitionRecords = FetchedRecords
 
 
 class Batch(list[Record]):
@@ -54,6 +70,9 @@ class BatchConsumer(Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Yield one message per partition of a fetch."""
+        if len(self._unacked_messages) >= MAX_UNPROCESSED_BATCHES:
+            await asyncio.sleep(FULL_BUFFER_POLL_SECONDS)
+            return
         records, _ = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if not records or self.should_stop or not self.flow_active:

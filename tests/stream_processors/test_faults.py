@@ -22,26 +22,32 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
 
 
 class Load:
-    """Publishes a history slice by slice in the background."""
+    """Publishes a history slice by slice in the background; `cut` ends it when the block is left."""
 
-    def __init__(self, under: Road, seed: int, events: int = 20_000) -> None:
+    def __init__(
+        self, under: Road, seed: int, events: int = 20_000, pause_seconds: float = 0.1, cut: bool = False
+    ) -> None:
         self._events = history(users=500, days=20, per_day=events // 20, seed=seed)
-        self._road = under
+        self._road, self._pause_seconds, self._cut = under, pause_seconds, cut
+        self._left = threading.Event()
         self._thread = threading.Thread(target=self._publish)
 
     def _publish(self) -> None:
         with self._road.publisher() as publisher:
             for start in range(0, len(self._events), SLICE):
+                if self._cut and self._left.is_set():
+                    return
                 part = self._events[start : start + SLICE]
                 publisher.publish_all([*part, *part[:4]])  # 1 % duplicates
                 publisher.flush()
-                time.sleep(0.1)  # the pace of the load
+                time.sleep(self._pause_seconds)  # the pace of the load
 
     def __enter__(self) -> "Load":
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._left.set()
         self._thread.join()
 
 
@@ -89,7 +95,8 @@ def test_kafka_killed_for_ten_seconds_loses_nothing(running: Road) -> None:
 
 
 def test_a_second_worker_takes_partitions_over_and_gives_them_back(running: Road) -> None:
-    with Load(running, seed=4):
+    # Lasts 75 s unless cut: on a busy machine the second worker has joined only after half a minute.
+    with Load(running, seed=4, pause_seconds=1.5, cut=True):
         running.stack.start_service("features", "features-2")
         wait_until(lambda: running.metrics("features-2")["churn_events_total"] > 0, 60, "the second worker has work")
         running.stack.supervisor.children["features-2"].stop()
