@@ -13,6 +13,8 @@ CODE := $(PACKAGES) k8s tests
 DOCKERFILES := compose/docker/Dockerfile.ml compose/docker/Dockerfile.api compose/docker/Dockerfile.stream
 READY := $(VENV)/.ready
 ARGS ?=
+# Test processes, each with a Kafka and a Redis of its own; most tests wait for something, so two on two cores take half.
+JOBS ?= 2
 
 .PHONY: help
 help: ## List the commands
@@ -66,8 +68,8 @@ demo: setup ## Run the whole system here, no Docker needed (ARGS=--help lists th
 	@$(RUN) -m compose demo $(ARGS)
 
 .PHONY: test
-test: setup test-parts ## Run all tests (ARGS='-k name' picks some)
-	@$(RUN) -m pytest $(ARGS)
+test: setup test-parts ## Run all tests (ARGS='-k name' picks some, JOBS=0 runs them in one process)
+	@$(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 # Chromium and Prometheus are used by tests only. Without them those tests are skipped, on CI they fail.
 .PHONY: test-parts
