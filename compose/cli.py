@@ -60,7 +60,7 @@ def topics(settings: Settings) -> None:
 
 
 @main.command()
-@click.argument("name", type=click.Choice(["features", "scorer", "archive", "learner"]))
+@click.argument("name", type=click.Choice(["features", "scorer", "archive", "learner", "audit"]))
 @click.pass_obj
 def worker(settings: Settings, name: str) -> None:
     """Run one stream worker until SIGTERM."""
@@ -141,4 +141,5 @@ main.add_command(model_commands.models)
 main.add_command(look_commands.tail)
 main.add_command(look_commands.lookup)
 main.add_command(past_commands.features)
+main.add_command(past_commands.audit)
 main.add_command(bench)

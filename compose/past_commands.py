@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from churn.errors import InputError, OutageError
+from churn.errors import DefectError, InputError, OutageError
 from churn.scores import BANDS, Champion, Score, band_codes, decode_champion, from_us, to_us
 from churn.settings import Settings
-from churn.topics import MODELS
+from churn.topics import FEATURES, MODELS
 from compose.figures import json_option, write_figures
 from compose.look_commands import kafka_answers, read_to_end
 from compose.model_commands import registry_of
 
 if TYPE_CHECKING:
     from churn.declaration import Declaration
+    from training.auditor import Report
     from training.time_travel import Past
 
 
@@ -49,6 +50,65 @@ def features(
     score = score_of(settings, declaration, past, chosen) if chosen else None
     _show(past, declaration.feature_names, score, why)
     write_figures(json_file, _figures(past, declaration, score, why))
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="audit what is there now, print a report and end")
+@click.option("--share", type=click.FloatRange(0, 1, min_open=True), help="of the users; default: CHURN_AUDIT_SHARE")
+@json_option
+@click.pass_obj
+def audit(settings: Settings, once: bool, share: float | None, json_file: Path | None) -> None:
+    """Compare emitted vectors of sampled users with the archived events, bit by bit.
+
+    With --once everything that the features topic holds is compared with the archive of now; it ends with code 1 when
+    anything differs. Without it, it is the same as `churn worker audit`.
+    """
+    from compose.workers import run
+
+    chosen = settings.model_copy(update={"audit_share": share or settings.audit_share})
+    if not once:
+        run("audit", chosen)
+        return
+    report = _audit_now(chosen)
+    _show_report(report)
+    write_figures(
+        json_file,
+        {
+            "checked": report.found.checked,
+            "wrong": report.found.wrong,
+            "waiting": report.waiting,
+            "outdated_blocks": report.outdated_blocks,
+            "mismatches": dict(report.found.mismatches),
+            "examples": [str(example) for example in report.found.examples],
+        },
+    )
+    if report.found.wrong:
+        raise DefectError(f"{report.found.wrong} of {report.found.checked} vectors are not what the archive says")
+
+
+def _audit_now(settings: Settings) -> "Report":
+    from churn.blocks import decode_features
+    from churn.time_travel import Sample
+    from feature_repo.declared import load
+    from training.auditor import audit_once
+
+    kafka_answers(settings)
+    blocks = map(decode_features, read_to_end(settings, FEATURES))
+    sample = Sample(settings.audit_share)
+    return audit_once(load(settings.declaration), settings.archive_dir, sample, settings.partitions, blocks)
+
+
+def _show_report(report: "Report") -> None:
+    found = report.found
+    click.echo(f"{found.checked:,} emitted vectors compared with the archive, {found.wrong:,} differ")
+    for feature, count in found.mismatches.most_common():
+        click.echo(f"  {feature:32} {count:,}")
+    for example in found.examples:
+        click.echo(f"  {example}")
+    if report.waiting:
+        click.echo(f"{report.waiting:,} vectors were not compared: the archive does not cover their events yet")
+    if report.outdated_blocks:
+        click.echo(f"{report.outdated_blocks:,} blocks are of another declaration and were not compared")
 
 
 def moment_of(text: str) -> datetime:
