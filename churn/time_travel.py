@@ -76,7 +76,7 @@ class Sample:
         """Return the positions of the chosen users.
 
         >>> len(Sample(0.5).rows([f"user-{i}" for i in range(1000)]))
-        512
+        497
         """
         limit, digest = self.limit, hashlib.sha256
         return [row for row, user in enumerate(users) if digest(user.encode()).hexdigest()[:HASH_DIGITS] < limit]

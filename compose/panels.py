@@ -153,7 +153,7 @@ ARCHIVE = Row("Archive", (
 AUDIT = Row("Self-audit", (
     stat("Mismatches", "Emitted values of sampled users that the archived events do not confirm to the bit, in the chosen time. Anything above zero is a defect.", "sum(increase(churn_audit_mismatches_total[$__range]))"),
     Panel("Mismatches by feature", "Which feature differs tells where to look: one means a formula or a counter, all mean lost or repeated events.", (
-        Query("sum by (feature) (increase(churn_audit_mismatches_total[$__rate_interval])) > 0", "{{feature}}"),
+        Query("topk(10, sum by (feature) (increase(churn_audit_mismatches_total[$__rate_interval])))", "{{feature}}"),
     )),
     Panel("Audited vectors", "Vectors of sampled users computed again from the archive.", (
         Query(rate("churn_audit_checked_total"), "audited"),
