@@ -27,7 +27,7 @@ from training.block_reader import BlockReader
 from training.sampled_events import SampledEvents
 
 WAIT_SECONDS = 0.2
-RETRY_SECONDS = 1.0
+RETRY_SECONDS = COMMIT_SECONDS = 1.0
 KAFKA_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
@@ -44,7 +44,8 @@ class Auditor:
         self._group = f"{settings.topic_prefix}-audit"
         self._problem = "the audit has not begun yet"
         self._archive_problem = ""
-        self._looked = float("-inf")
+        self._looked = self._committed_at = float("-inf")
+        self._committed: dict[int, int] = {}
         self._reader: BlockReader | None = None
         self.found = Findings()
         # Known series begin at 0, because a rate does not see the first step of a new one.
@@ -64,8 +65,17 @@ class Auditor:
                 while not stop.is_set():
                     self._turn(reader, audit)
             finally:
+                self._commit(reader, audit, wait=True)
                 reader.close()
                 events.close()
+
+    def _commit(self, reader: BlockReader, audit: Audit, wait: bool = False) -> None:
+        """Tell how far the audit has come, once a second while it moves and at the end."""
+        done = {partition: queue.done for partition, queue in audit.queues.items()}
+        now = time.monotonic()
+        if done != self._committed and (wait or now - self._committed_at >= COMMIT_SECONDS):
+            reader.commit(done, wait)
+            self._committed, self._committed_at = done, now
 
     def _starts(self, stop: threading.Event) -> dict[int, int]:
         """Return where the group stands, as soon as Kafka says so."""
@@ -92,8 +102,7 @@ class Auditor:
             self._follow(audit)
         findings = audit.check()
         self._tell(reader, audit, findings)
-        if findings.checked or (idle and not audit.waiting_rows):
-            reader.commit({partition: queue.done for partition, queue in audit.queues.items()})
+        self._commit(reader, audit)
         if idle and not findings.checked:
             reader.read(take, WAIT_SECONDS)
 
