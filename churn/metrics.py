@@ -25,7 +25,7 @@ class Metric:
     buckets: tuple[float, ...] = ()
 
 
-WORKERS = ("features", "scorer", "archive", "learner")
+WORKERS = ("features", "scorer", "archive", "learner", "audit")
 
 METRICS = (
     Metric("churn_ready", "gauge", "1 when the process can do its work", (*WORKERS, "api")),
@@ -54,7 +54,10 @@ METRICS = (
     Metric("churn_archived_events", "counter", "Events written to the archive", ("archive",)),
     Metric("churn_archive_segments", "counter", "Segments completed in the archive", ("archive",)),
     Metric("churn_labels", "counter", "Matured labels learned from", ("learner",), ("churned",)),
-    Metric("churn_skipped_blocks", "counter", "Blocks that are not learned from: not decodable, or of the past", ("learner",), ("reason",)),
+    Metric("churn_skipped_blocks", "counter", "Blocks that are not used: not decodable, or of the past", ("learner", "audit"), ("reason",)),
+    Metric("churn_audit_checked", "counter", "Emitted vectors of sampled users that were computed again from the archive", ("audit",)),
+    Metric("churn_audit_mismatches", "counter", "Emitted values that the archive does not confirm to the bit; the target is zero", ("audit",), ("feature",)),
+    Metric("churn_audit_waiting_rows", "gauge", "Emitted vectors of sampled users that wait until the archive covers them", ("audit",)),
     Metric("churn_online_log_loss", "gauge", "Log loss on the last 5,000 matured labels: online as said before each was learned, champion on those it was not trained on", ("learner",), ("model",)),
     Metric("churn_online_auc", "gauge", "AUC on the same rows as churn_online_log_loss", ("learner",), ("model",)),
     Metric("churn_http_requests", "counter", "HTTP requests answered", ("api",), ("route", "status")),

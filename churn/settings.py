@@ -62,6 +62,12 @@ class Settings(BaseModel):
     learner_share: float = Field(
         default=1.0, gt=0, le=1, description="share of the users, by hash, whose matured labels the learner learns"
     )
+    audit_share: float = Field(
+        default=0.01,
+        gt=0,
+        le=1,
+        description="share of the users, by hash, whose emitted vectors the audit computes again",
+    )
     max_future_minutes: int = Field(
         default=10, ge=0, le=1440, description="how far ahead of its arrival an event may be dated"
     )

@@ -63,7 +63,7 @@ FEATURES = Topic(
     75 * DAY_MS,
     True,
     "features",
-    "scorer, learner",
+    "scorer, learner, audit",
 )
 SCORES = Topic("scores", "user_id", "score with reasons (JSON)", "delete", 30 * DAY_MS, True, "scorer", "anyone")
 LABELS = Topic(

@@ -10,7 +10,7 @@ import click
 
 from churn.errors import ChurnError, InputError, OutageError
 from churn.settings import Settings
-from compose import look_commands, model_commands, produce_commands
+from compose import look_commands, model_commands, past_commands, produce_commands
 from compose.bench.command import bench
 from compose.environment import read_settings, settings_table
 from compose.figures import json_option, write_figures
@@ -60,7 +60,7 @@ def topics(settings: Settings) -> None:
 
 
 @main.command()
-@click.argument("name", type=click.Choice(["features", "scorer", "archive", "learner"]))
+@click.argument("name", type=click.Choice(["features", "scorer", "archive", "learner", "audit"]))
 @click.pass_obj
 def worker(settings: Settings, name: str) -> None:
     """Run one stream worker until SIGTERM."""
@@ -140,4 +140,6 @@ main.add_command(model_commands.score)
 main.add_command(model_commands.models)
 main.add_command(look_commands.tail)
 main.add_command(look_commands.lookup)
+main.add_command(past_commands.features)
+main.add_command(past_commands.audit)
 main.add_command(bench)

@@ -48,6 +48,7 @@ SERVICES = (
     Service("scorer", ("worker", "scorer"), "CHURN_METRICS_PORT", 9102),
     Service("archive", ("worker", "archive"), "CHURN_METRICS_PORT", 9103),
     Service("learner", ("worker", "learner"), "CHURN_METRICS_PORT", 9104),
+    Service("audit", ("worker", "audit"), "CHURN_METRICS_PORT", 9105),
     Service("api", ("api",), "CHURN_API_PORT", 8000),
 )
 

@@ -100,6 +100,15 @@ def lookup(settings: Settings, user_id: str, json_file: Path | None) -> None:
     write_figures(json_file, {name: values[0] for name, values in found.items()})
 
 
+def kafka_answers(settings: Settings) -> None:
+    """Raise OutageError when Kafka does not answer within a few seconds."""
+    consumer = Consumer({**client_config(settings), "group.id": f"{settings.topic_prefix}-reader", "log_level": 2})
+    try:
+        _topics(consumer, settings)
+    finally:
+        consumer.close()
+
+
 def read_to_end(settings: Settings, topic: Topic) -> Iterator[bytes]:
     """Yield every value of a topic from its beginning to its present end."""
     name = topic.name(settings.topic_prefix)

@@ -150,6 +150,19 @@ ARCHIVE = Row("Archive", (
     )),
 ))  # fmt: skip
 
+AUDIT = Row("Self-audit", (
+    stat("Mismatches", "Emitted values of sampled users that the archived events do not confirm to the bit, in the chosen time. Anything above zero is a defect.", "sum(increase(churn_audit_mismatches_total[$__range]))"),
+    Panel("Mismatches by feature", "Which feature differs tells where to look: one means a formula or a counter, all mean lost or repeated events.", (
+        Query("topk(10, sum by (feature) (increase(churn_audit_mismatches_total[$__rate_interval])))", "{{feature}}"),
+    )),
+    Panel("Audited vectors", "Vectors of sampled users computed again from the archive.", (
+        Query(rate("churn_audit_checked_total"), "audited"),
+    ), "cps", width=6),
+    Panel("Waiting for the archive", "Vectors that are audited as soon as the archive covers their events; falls at every flush.", (
+        Query("sum(churn_audit_waiting_rows)", "waiting"),
+    ), width=6),
+))  # fmt: skip
+
 LEARNER = Row("Learner", (
     Panel("Matured labels", "Users whose next 30 days are over: silent (churned) or not.", (
         Query(rate("churn_labels_total", "churned"), "churned: {{churned}}"),
@@ -161,7 +174,7 @@ LEARNER = Row("Learner", (
         Query("max by (model) (churn_online_auc)", "{{model}}"),
     ), "percentunit"),
     Panel("Blocks not learned from", "Not decodable, or of the past: a worker that starts again repeats some. A constant rate means that the log was built anew; the learner's log says what to do.", (
-        Query(rate("churn_skipped_blocks_total", "reason"), "{{reason}}"),
+        Query(rate('churn_skipped_blocks_total{job="learner"}', "reason"), "{{reason}}"),
     ), "cps"),
 ))  # fmt: skip
 
@@ -184,4 +197,4 @@ API = Row("API", (
     )),
 ))  # fmt: skip
 
-ROWS = (ROAD, STREAM, ONLINE, MODEL, ARCHIVE, LEARNER, API)
+ROWS = (ROAD, STREAM, ONLINE, MODEL, ARCHIVE, AUDIT, LEARNER, API)

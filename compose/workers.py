@@ -18,7 +18,7 @@ from stream_processors.health import HealthServer
 from stream_processors.roles import Role
 from stream_processors.scorer import ScorerRole
 
-WORKERS = ("features", "scorer", "archive", "learner")
+WORKERS = ("features", "scorer", "archive", "learner", "audit")
 
 
 def wall_us() -> int:
@@ -46,6 +46,9 @@ def run(name: str, settings: Settings) -> None:
     if name == "learner":
         _run_learner(settings, instruments)
         return
+    if name == "audit":
+        _run_audit(settings, instruments)
+        return
     role = build_role(name, settings, instruments)
     health = HealthServer(settings.metrics_host, settings.metrics_port, instruments, role.not_ready)
     try:
@@ -61,6 +64,17 @@ def _run_learner(settings: Settings, instruments: Instruments) -> None:
     health = HealthServer(settings.metrics_host, settings.metrics_port, instruments, learner.not_ready)
     try:
         learner.run(stop_on_signal())
+    finally:
+        health.close()
+
+
+def _run_audit(settings: Settings, instruments: Instruments) -> None:
+    from training.auditor import Auditor
+
+    auditor = Auditor(settings, load(settings.declaration), instruments)
+    health = HealthServer(settings.metrics_host, settings.metrics_port, instruments, auditor.not_ready)
+    try:
+        auditor.run(stop_on_signal())
     finally:
         health.close()
 

@@ -80,4 +80,5 @@ check_refusal "an unknown setting" --set-string settings.CHURN_NO_SUCH_SETTING=1
 check_refusal "a moving image tag" --set image.tag=latest
 check_refusal "SASL without a user" --set kafka.securityProtocol=SASL_SSL
 check_refusal "a second learner" --set workers.learner.replicas=2
+check_refusal "a second audit" --set workers.audit.replicas=2
 echo "the chart is sound"

@@ -139,11 +139,14 @@ class BlockReader:
             self._consumer.resume(place)
             self._paused.discard(partition)
 
-    def commit(self, offsets: Mapping[int, int]) -> None:
-        """Tell how far the work has come, for lag monitoring only; a failure is no loss."""
+    def commit(self, offsets: Mapping[int, int], wait: bool = False) -> None:
+        """Tell how far the work has come; a failure is no loss, the next one tells it too."""
         places: list[Any] = [TopicPartition(self._topic, p, offset) for p, offset in offsets.items()]
         try:
-            self._consumer.commit(offsets=places, asynchronous=True)
+            if wait:
+                self._consumer.commit(offsets=places, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=places, asynchronous=True)
         except KafkaException as error:
             log.warning("progress was not told", topic=self._topic, error=str(error))
 

@@ -3,9 +3,10 @@
 Everything a vector needs follows from these rows: tiles, lifetime totals, first and last days, registers, labels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -63,8 +64,10 @@ class DayCounts:
     def _reduce(self, files: Sequence[Path]) -> None:
         if not files:
             raise DataError("the archive holds no events; publish some and wait for the archive worker to flush them")
-        columns = {name for name, *_ in self._database.execute(f"DESCRIBE {_events(files)}").fetchall()}
-        self._database.execute(f"CREATE TABLE days AS {_by_user_and_day(self._layout, files, columns)}")
+        columns = {name for name, *_ in self._database.execute(f"DESCRIBE {events_of(files)}").fetchall()}
+        self._database.execute(
+            f"CREATE TABLE days AS {by_key_and_day(self._layout, 'user_id', events_of(files), columns)}"
+        )
         if not self._database.execute("SELECT count(*) FROM days").fetchall()[0][0]:
             raise DataError(
                 f"no event in the archive is of a declared type; declared are {list(self._layout.event_types)}"
@@ -77,16 +80,7 @@ class DayCounts:
     def rows(self, start: int, stop: int) -> DayRows:
         """Return the rows of users start to stop."""
         query = "SELECT * FROM counts WHERE number >= ? AND number < ? ORDER BY day, number"
-        found = self._database.execute(query, [start, stop]).fetchnumpy()
-        counters, registers = len(self._layout.counters), len(self._layout.registers)
-        count = len(found["number"])
-        return DayRows(
-            (np.asarray(found["number"], np.int64) - start).astype(np.intp),
-            np.asarray(found["day"], np.int64),
-            _stack([found[f"units_{c}"] for c in range(counters)], count),
-            _stack([found[f"fed_{c}"] for c in range(counters)], count).astype(np.bool_),
-            _stack([found[f"register_{r}"] for r in range(registers)], count),
-        )
+        return day_rows(self._layout, self._database.execute(query, [start, stop]).fetchnumpy(), start)
 
     def blocks(self, size: int) -> Iterator[tuple[int, int]]:
         """Yield start and stop of blocks of users."""
@@ -111,20 +105,35 @@ USERS = """CREATE TABLE users AS
     JOIN (SELECT partition, max(day) AS observed_until FROM days GROUP BY partition) AS last USING (partition)"""
 
 
+def day_rows(layout: Layout, found: Mapping[str, Any], start: int = 0) -> DayRows:
+    """Return rows of `by_key_and_day` as arrays; the column `number` says whose they are and counts from `start`."""
+    counters, registers = len(layout.counters), len(layout.registers)
+    count = len(found["number"])
+    return DayRows(
+        (np.asarray(found["number"], np.int64) - start).astype(np.intp),
+        np.asarray(found["day"], np.int64),
+        _stack([found[f"units_{c}"] for c in range(counters)], count),
+        _stack([found[f"fed_{c}"] for c in range(counters)], count).astype(np.bool_),
+        _stack([found[f"register_{r}"] for r in range(registers)], count),
+    )
+
+
 def _stack(columns: Sequence[npt.ArrayLike], rows: int) -> Int64s:
     if not columns:
         return np.zeros((rows, 0), np.int64)
     return np.stack([np.asarray(column, np.int64) for column in columns], axis=1)
 
 
-def _events(files: Sequence[Path]) -> str:
+def events_of(files: Sequence[Path]) -> str:
+    """Return the query of all events of archive files."""
     listed = ", ".join(_text(str(path)) for path in files)
     return f"SELECT * FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"  # noqa: S608  # quoted
 
 
-def _by_user_and_day(layout: Layout, files: Sequence[Path], columns: set[str]) -> str:
+def by_key_and_day(layout: Layout, key: str, events: str, columns: set[str]) -> str:
+    """Return the query that reduces `events`, a query with these columns, to one row per key and UTC day."""
     parts = [
-        "user_id",
+        key,
         f"(epoch_us(occurred_at) // {DAY_US})::INTEGER AS day",
         "max(partition) AS partition",
         "count(*) AS events",
@@ -133,7 +142,7 @@ def _by_user_and_day(layout: Layout, files: Sequence[Path], columns: set[str]) -
         *(_register(r, number, columns) for number, r in enumerate(layout.declaration.registers.values())),
     ]
     known = ", ".join(_text(name) for name in layout.event_types)
-    return f"SELECT {', '.join(parts)} FROM ({_events(files)}) WHERE event_type IN ({known}) GROUP BY ALL"  # noqa: S608  # quoted
+    return f"SELECT {', '.join(parts)} FROM ({events}) WHERE event_type IN ({known}) GROUP BY ALL"  # noqa: S608  # quoted
 
 
 def _units(layout: Layout, counter: int, columns: set[str]) -> str:

@@ -166,7 +166,16 @@ class Registry:
             version = self._alias(CHAMPION)
             if version is None:
                 return None
-            tags = self._client.get_model_version(self.name, version).tags
+            return self._record(version, self._client.get_model_version(self.name, version).tags)
+
+    def promotions(self) -> list[Champion]:
+        """Return the last promotion of each version that ever served, the earliest first."""
+        with _third_party_noise():
+            found = self._client.search_model_versions(f"name = '{self.name}'", max_results=1000)
+            records = [self._record(str(each.version), each.tags) for each in found if "promoted_at" in each.tags]
+        return sorted(records, key=lambda record: record.promoted_at)
+
+    def _record(self, version: str, tags: Mapping[str, str]) -> Champion:
         promoted_at = datetime.fromisoformat(tags["promoted_at"])
         return Champion(
             self.name, version, tags["bundle"], tags["sha256"], tags["feature_set_version"], promoted_at, tags["reason"]

@@ -56,7 +56,21 @@ def csv(folder: Path, rows: str) -> str:
 
 def test_help_lists_every_command(shell: Shell) -> None:
     text = shell.succeed("--help")
-    for name in ("topics", "apply", "seed", "worker", "api", "produce", "import", "oulad", "train", "score", "models"):
+    for name in (
+        "topics",
+        "apply",
+        "seed",
+        "worker",
+        "api",
+        "produce",
+        "import",
+        "oulad",
+        "train",
+        "score",
+        "models",
+        "features",
+        "audit",
+    ):
         assert f"\n  {name} " in text
 
 

@@ -26,7 +26,7 @@ from tests.api import building
 from tests.compose.queries import PROMETHEUS
 from training.announce import announce
 
-SETTINGS = {"CHURN_PARTITIONS": "2", "CHURN_ARCHIVE_FLUSH_SECONDS": "1"}
+SETTINGS = {"CHURN_PARTITIONS": "2", "CHURN_ARCHIVE_FLUSH_SECONDS": "1", "CHURN_AUDIT_SHARE": "1"}
 USERS = 60
 HISTORY_DAYS = 66
 """Labels of a user seen on day 0 mature from day 31 on; 66 days bring some of both kinds."""

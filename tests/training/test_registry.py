@@ -64,6 +64,15 @@ def test_rollback_brings_the_previous_champion_back(registry: Registry) -> None:
     assert {v.version: v.aliases for v in registry.versions()} == {"1": ("champion",), "2": ("previous",)}
 
 
+def test_promotions_tell_when_each_version_last_began_to_serve(registry: Registry) -> None:
+    for intercept in (0.0, 1.0, 2.0):
+        registered(registry, intercept)
+    first, second = registry.promote("1", "first", NOW), registry.promote("2", "better", LATER)
+    assert registry.promotions() == [first, second]
+    back = registry.rollback("scores look wrong", LATER + (LATER - NOW))
+    assert registry.promotions() == [second, back]
+
+
 def test_rollback_without_a_previous_champion_is_refused(registry: Registry) -> None:
     registry.promote(registered(registry), "first", NOW)
     with pytest.raises(InputError, match="no previous champion"):
