@@ -35,6 +35,7 @@ METRICS = (
     Metric("churn_late_events", "counter", "Events of a day before the partition's today", ("features",)),
     Metric("churn_expired_events", "counter", "Events older than every tile, counted into lifetime totals only", ("features",)),
     Metric("churn_dead_letters", "counter", "Records that are not events", ("features",), ("reason",)),
+    Metric("churn_unkept_letters", "counter", "Records that are not events beyond 1,000 a second and partition: counted, without a letter", ("features",)),
     Metric("churn_batch_events", "histogram", "Records per delivered batch", ("features",), buckets=BATCH_EVENTS),
     Metric("churn_users", "gauge", "Users in the state", ("features",), ("partition",)),
     Metric("churn_watermark_seconds", "gauge", "Event time of the partition's clock, seconds since 1970", ("features",), ("partition",)),

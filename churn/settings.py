@@ -62,6 +62,9 @@ class Settings(BaseModel):
     learner_share: float = Field(
         default=1.0, gt=0, le=1, description="share of the users, by hash, whose matured labels the learner learns"
     )
+    dead_letters_max_mb: int = Field(
+        default=1024, ge=64, le=1_048_576, description="size from which the dead-letter topic drops its oldest letters"
+    )
     max_future_minutes: int = Field(
         default=10, ge=0, le=1440, description="how far ahead of its arrival an event may be dated"
     )

@@ -10,7 +10,7 @@ import click
 
 from churn.errors import ChurnError, InputError, OutageError
 from churn.settings import Settings
-from compose import look_commands, model_commands, produce_commands
+from compose import letter_commands, look_commands, model_commands, produce_commands
 from compose.bench.command import bench
 from compose.environment import read_settings, settings_table
 from compose.figures import json_option, write_figures
@@ -140,4 +140,5 @@ main.add_command(model_commands.score)
 main.add_command(model_commands.models)
 main.add_command(look_commands.tail)
 main.add_command(look_commands.lookup)
+main.add_command(letter_commands.dead_letters)
 main.add_command(bench)

@@ -14,12 +14,13 @@ the broker at 3 (its transactional id has a newer owner), by Redis at 2 (the fen
 """
 
 import asyncio
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import structlog
 
-from churn.admission import Admission, Record
+from churn.admission import Admission, Record, Refusal
 from churn.blocks import BLOCK_USERS, FeatureBlock, LabelBlock, encode
 from churn.declaration import Declaration
 from churn.errors import OutageError
@@ -34,10 +35,11 @@ from feature_repo.control import ModelsFollower
 from feature_repo.errors import EmptiedError
 from feature_repo.instruments import Instruments
 from feature_repo.online import OnlineWriter
-from stream_processors.letters import DeadLetter, letter_of
+from stream_processors.letters import DeadLetter, Ration, letter_of
 from stream_processors.outputs import Output
 from stream_processors.owned import OwnedPartition
 from stream_processors.restore import Restorer
+from stream_processors.transport import Batch
 
 RETRY_US = 1_000_000
 """A dependency that is away is asked again once a second, and so is Redis whether it still has its rows."""
@@ -77,6 +79,7 @@ class FeaturesRole:
         self._owned: dict[int, OwnedPartition] = {}
         self._parked: dict[int, OwnedPartition] = {}
         self._letters: dict[int, list[DeadLetter]] = {}
+        self._rations: dict[int, Ration] = defaultdict(Ration)
         self._checkpoints: dict[int, asyncio.Task[None]] = {}
         self._problems: dict[str, str] = {}
         self._retry_online_us = self._verified_us = 0
@@ -143,22 +146,31 @@ class FeaturesRole:
         owned = self._owned.get(partition)
         if owned is None:
             return
+        fresh = records
         if records[0].offset < owned.read_offset:
-            records = [record for record in records if record.offset >= owned.read_offset]
-        if records:
-            self._apply(owned, records, end_offset)
+            fresh = [record for record in records if record.offset >= owned.read_offset]
+        if fresh:
+            self._apply(owned, fresh, end_offset, records)
         await asyncio.sleep(0)
 
-    def _apply(self, owned: OwnedPartition, records: Sequence[Record], end_offset: int) -> None:
+    def _apply(
+        self, owned: OwnedPartition, records: Sequence[Record], end_offset: int, batch: Sequence[Record]
+    ) -> None:
         admitted, refusals = self._admission.admit(records)
-        number = owned.state.number
-        for refusal in refusals:
-            self._letters[number].append(letter_of(self.topic, number, refusal))
-            self._instruments.count("churn_dead_letters", reason=refusal.reason)
+        if refusals:
+            self._refuse(owned.state.number, refusals, batch)
         for effect in owned.state.ingest(admitted, records[-1].offset + 1):
             self._take(owned, effect)
         owned.note(records, end_offset)
         self._measure(owned, len(records))
+
+    def _refuse(self, number: int, refusals: Sequence[Refusal], batch: Sequence[Record]) -> None:
+        headers = batch.headers() if isinstance(batch, Batch) else {}
+        kept = self._rations[number].kept(refusals)
+        self._letters[number] += [letter_of(self.topic, number, r, headers.get(r.record.offset, ())) for r in kept]
+        self._instruments.count("churn_unkept_letters", len(refusals) - len(kept))
+        for reason, count in Counter(refusal.reason for refusal in refusals).items():
+            self._instruments.count("churn_dead_letters", count, reason=reason)
 
     def _measure(self, owned: OwnedPartition, records: int) -> None:
         tally = owned.state.tally
