@@ -41,6 +41,7 @@ METRICS = (
     Metric("churn_watermark_seconds", "gauge", "Event time of the partition's clock, seconds since 1970", ("features",), ("partition",)),
     Metric("churn_feature_rows", "counter", "Vectors emitted", ("features",), ("kind",)),
     Metric("churn_day_rolls", "counter", "Midnights that partitions stepped over", ("features",)),
+    Metric("churn_departed_users", "counter", "Users forgotten after a long silence", ("features",)),
     Metric("churn_online_rows", "counter", "Rows written to the online store", ("features", "scorer")),
     Metric("churn_online_write_seconds", "histogram", "Time of one write to the online store", ("features", "scorer"), buckets=DURATION_SECONDS),
     Metric("churn_checkpoint_seconds", "histogram", "Time of one checkpoint of one partition", ("features",), buckets=DURATION_SECONDS),

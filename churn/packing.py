@@ -29,6 +29,7 @@ class PartitionMeta(msgspec.Struct, frozen=True):
         watermark_us: largest plausible event time, or where the wall clock moved it.
         watermark_arrived_us: arrival of the record that set the watermark.
         epoch: number of owners that the partition has had.
+        rebuilt_below: offsets below it were admitted by the present declaration, whatever was refused at first.
         unemitted: whether users changed whose vectors were held back (while the past was replayed).
     """
 
@@ -39,6 +40,7 @@ class PartitionMeta(msgspec.Struct, frozen=True):
     watermark_arrived_us: int
     epoch: int
     unemitted: bool = False
+    rebuilt_below: int = 0
 
 
 encode_meta = msgspec.json.Encoder().encode

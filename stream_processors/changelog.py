@@ -60,9 +60,13 @@ class Changelog:
                 raise _outage(error) from error
 
     def write(
-        self, users: Sequence[str], values: Sequence[bytes], meta: PartitionMeta, letters: Sequence[DeadLetter] = ()
+        self,
+        users: Sequence[str],
+        values: Sequence[bytes | None],
+        meta: PartitionMeta,
+        letters: Sequence[DeadLetter] = (),
     ) -> None:
-        """Write users, dead letters and the partition's record, all or nothing.
+        """Write users, dead letters and the partition's record, all or nothing; a user without a value is forgotten.
 
         Raises:
             FencedOwnerError: another worker owns the partition.
@@ -82,7 +86,7 @@ class Changelog:
                 self._abort(error)
                 raise _outage(error) from error
 
-    def _produce(self, key: bytes, value: bytes) -> None:
+    def _produce(self, key: bytes, value: bytes | None) -> None:
         while True:
             try:
                 self._producer.produce(self._topic, value, key, self._partition)

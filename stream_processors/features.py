@@ -27,7 +27,7 @@ from churn.errors import OutageError
 from churn.kafka_config import client_config
 from churn.layout import layout_of
 from churn.packing import Held, PartitionMeta, hold, pack
-from churn.partition import Emission, Labels
+from churn.partition import Departures, Effect, Emission, Labels
 from churn.scores import Champion
 from churn.settings import Settings
 from churn.topics import ACTIVITY, FEATURES, LABELS, MODELS
@@ -130,6 +130,7 @@ class FeaturesRole:
             await self._finish_checkpoint(number)
             try:
                 self._emit_updates(owned)
+                await self._delete_departed(owned)
                 await self._write_online(owned)
                 await self._checkpoint(owned)
                 self._parked[number] = owned
@@ -180,6 +181,7 @@ class FeaturesRole:
             "churn_late_events": tally.late,
             "churn_expired_events": tally.expired,
             "churn_day_rolls": tally.rolls,
+            "churn_departed_users": tally.departed,
         }
         for name, count in counts.items():
             self._instruments.count(name, count)
@@ -189,15 +191,17 @@ class FeaturesRole:
 
     def _show(self, owned: OwnedPartition) -> None:
         label, clock = str(owned.state.number), owned.state.clock
-        self._instruments.set("churn_users", owned.state.users, partition=label)
+        self._instruments.set("churn_users", owned.state.present, partition=label)
         self._instruments.set("churn_consumer_lag_records", owned.end_offset - owned.read_offset, partition=label)
         if clock.watermark_us:  # before its first event a partition has no time
             self._instruments.set("churn_watermark_seconds", clock.watermark_us / 1e6, partition=label)
 
     # --- effects ---
 
-    def _take(self, owned: OwnedPartition, effect: Emission | Labels) -> None:
-        if isinstance(effect, Labels):
+    def _take(self, owned: OwnedPartition, effect: Effect) -> None:
+        if isinstance(effect, Departures):
+            owned.let_go(effect)
+        elif isinstance(effect, Labels):
             self._send_labels(owned, effect)
         else:
             self._send_features(owned, effect)
@@ -241,7 +245,7 @@ class FeaturesRole:
         if verify:
             self._verified_us = wall_us
         for owned in list(self._owned.values()):
-            if owned.emits_updates and wall_us >= self._retry_online_us:
+            if (owned.emits_updates or owned.departed) and wall_us >= self._retry_online_us:
                 await self._try_online(owned, verify)
             self._start_checkpoint(owned, wall_us)
 
@@ -261,7 +265,9 @@ class FeaturesRole:
         try:
             if verify:
                 await self._verify_online(owned)
-            await self._write_online(owned)
+            await self._delete_departed(owned)
+            if owned.emits_updates:
+                await self._write_online(owned)
             self._problems.pop("online store", None)
         except OutageError as error:
             self._problems["online store"] = str(error)
@@ -283,6 +289,18 @@ class FeaturesRole:
 
     def _fence_of(self, owned: OwnedPartition) -> tuple[str, int]:
         return f"{self._fence}{owned.state.number}", owned.epoch
+
+    async def _delete_departed(self, owned: OwnedPartition) -> None:
+        """Delete rows of forgotten users, before any row is written: one who came back since gets a whole new one.
+
+        Only then do their values leave the changelog. After a kill in between the next owner finds them there and
+        forgets them again, so no row stays behind.
+        """
+        users = list(owned.departed)
+        if users:
+            await asyncio.to_thread(self._writer.delete, users, self._fence_of(owned))
+            del owned.departed[: len(users)]
+            owned.forgotten += users
 
     async def _write_online(self, owned: OwnedPartition) -> None:
         slots, bits = owned.take_stale(SLICE_USERS)
@@ -345,18 +363,19 @@ class FeaturesRole:
 
     async def _checkpoint(self, owned: OwnedPartition) -> None:
         state, number = owned.state, owned.state.number
-        slots, letters = state.take_unsaved(), self._letters[number]
+        slots, letters, forgotten = state.take_unsaved(), self._letters[number], owned.take_forgotten()
         self._letters[number] = []
         users, held = state.names(slots), hold(state.slab, slots)
         meta = PartitionMeta(
             self._version, self._settings.partitions, state.next_offset, state.clock.watermark_us, state.clock.arrived_us,
-            owned.epoch, not owned.emits_updates,
+            owned.epoch, not owned.emits_updates, owned.rebuilt_below,
         )  # fmt: skip
         started_us = self._wall_us()
         try:
-            await asyncio.to_thread(self._save, owned, users, held, meta, letters)
+            await asyncio.to_thread(self._save, owned, users, held, meta, letters, forgotten)
         except OutageError:
             state.mark_unsaved(slots)
+            owned.forgotten = forgotten + owned.forgotten
             self._letters[number] = letters + self._letters[number]
             raise
         owned.saved_offset = meta.next_offset
@@ -369,9 +388,10 @@ class FeaturesRole:
         held: Held,
         meta: PartitionMeta,
         letters: list[DeadLetter],
+        forgotten: list[str],
     ) -> None:
         self._output.flush()
-        owned.changelog.write(users, pack(held), meta, letters)
+        owned.changelog.write([*forgotten, *users], [*[None] * len(forgotten), *pack(held)], meta, letters)
 
     def committable(self) -> Mapping[int, int]:
         """Return the offsets below which every effect is durable."""

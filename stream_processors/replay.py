@@ -15,7 +15,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Messag
 from churn.admission import Admission, Record
 from churn.errors import InputError, OutageError
 from churn.kafka_config import ClientConfig
-from stream_processors.changelog import reader
+from stream_processors.changelog import TIMEOUT_SECONDS, reader
 from stream_processors.letters import ATTEMPTS_HEADER, FIRST_SEEN_HEADER
 from stream_processors.outputs import Output
 
@@ -83,6 +83,9 @@ def letters(config: ClientConfig, topic: str) -> Iterator[Letter | Place]:
 def _messages(config: ClientConfig, topic: str) -> Iterator[Message]:
     consumer = reader(config)
     try:
+        # All topics are asked for: a question for this one alone may create it.
+        if topic not in consumer.list_topics(timeout=TIMEOUT_SECONDS).topics:
+            raise InputError(f"topic {topic} does not exist; run `churn topics`")
         consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
         silent_reads = 0
         while silent_reads < MAX_SILENT_READS:
@@ -98,8 +101,6 @@ def _messages(config: ClientConfig, topic: str) -> Iterator[Message]:
                     raise KafkaException(error)
         raise OutageError(f"{topic}: no answer for {MAX_SILENT_READS * 0.2:g} s")
     except KafkaException as error:
-        if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            raise InputError(f"topic {topic} does not exist; run `churn topics`") from error
         raise OutageError(f"{topic} cannot be read: {error.args[0].str()}") from error
     finally:
         consumer.close()

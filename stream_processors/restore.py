@@ -3,20 +3,19 @@
 from collections.abc import Callable
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from churn.admission import Admission, Record
+from churn.admission import Admission
 from churn.declaration import Declaration
-from churn.duplicates import DuplicateFilter, rebuild_from
-from churn.errors import DataError, OutageError
-from churn.kafka_config import ClientConfig, client_config
+from churn.errors import DataError
+from churn.kafka_config import client_config
 from churn.layout import layout_of
 from churn.packing import PartitionMeta
 from churn.partition import Clock, Partition
 from churn.settings import Settings
 from churn.topics import ACTIVITY, DEAD_LETTERS, USER_STATE
-from stream_processors.changelog import READ_AT_ONCE, TIMEOUT_SECONDS, Changelog, read, reader
+from stream_processors.changelog import Changelog, read
 from stream_processors.owned import OwnedPartition
+from stream_processors.remembering import Log, remember_ids
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +31,7 @@ class Restorer:
         self._state = USER_STATE.name(settings.topic_prefix)
         self._letters = DEAD_LETTERS.name(settings.topic_prefix)
         self._partitions = settings.partitions
+        self._user_ttl_days = settings.user_ttl_days
         self._layout = layout_of(declaration)
         self._version = declaration.feature_set_version
         self._admission = admission
@@ -50,17 +50,18 @@ class Restorer:
         if stored is not None:
             self._check(number, stored)
         meta = stored or PartitionMeta(self._version, self._partitions, 0, 0, 0, 0)
-        state = Partition(self._layout, number)
+        state = Partition(self._layout, number, user_ttl_days=self._user_ttl_days)
         state.restore(
             Clock(meta.watermark_us, meta.watermark_arrived_us),
             meta.next_offset,
             [key.decode() for key in values],
             list(values.values()),
         )
-        end = remember_ids(self._config, self._activity, number, meta.next_offset, self._admission, state.duplicates)
+        log_of = Log(self._config, self._activity, self._letters, number)
+        end = remember_ids(log_of, meta.next_offset, self._admission, state.duplicates, meta.rebuilt_below)
         owned = self._owned(state, changelog, meta, generation, end)
         log.info(
-            "partition loaded", partition=number, users=state.users, next_offset=meta.next_offset, epoch=owned.epoch
+            "partition loaded", partition=number, users=state.present, next_offset=meta.next_offset, epoch=owned.epoch
         )
         return owned
 
@@ -90,9 +91,11 @@ class Restorer:
             clock.arrived_us,
             epoch,
             meta.unemitted,
+            meta.rebuilt_below,
         )
         changelog.write([], [], mine)
         owned = OwnedPartition(state, changelog, epoch, generation, meta.next_offset, meta.next_offset, end)
+        owned.rebuilt_below = meta.rebuilt_below
         owned.last_arrival_us = self._wall_us()
         # The online store may have lost rows, or never got those held back during a replay: write everyone once.
         everyone = state.refresh()
@@ -100,37 +103,3 @@ class Restorer:
             owned.mark_stale(everyone.slots)
         owned.refresh_for = "" if meta.unemitted else None
         return owned
-
-
-def remember_ids(
-    config: ClientConfig, topic: str, number: int, next_offset: int, admission: Admission, seen: DuplicateFilter
-) -> int:
-    """Read again the event ids that duplicates are recognised by; returns the end of the partition."""
-    consumer = reader(config)
-    try:
-        place = TopicPartition(topic, number)
-        low, end = consumer.get_watermark_offsets(place, timeout=TIMEOUT_SECONDS)
-        start = max(low, rebuild_from(next_offset))
-        if start < min(next_offset, end):
-            consumer.assign([TopicPartition(topic, number, start)])
-            _remember(consumer, min(next_offset, end), admission, seen)
-        return int(end)
-    except KafkaException as error:
-        raise OutageError(f"{topic} partition {number} cannot be read: {error.args[0].str()}") from error
-    finally:
-        consumer.close()
-
-
-def _remember(consumer: Consumer, stop: int, admission: Admission, seen: DuplicateFilter) -> None:
-    reached = False
-    while not reached:
-        messages = consumer.consume(READ_AT_ONCE, timeout=0.2)
-        records = [_record(message) for message in messages if message.error() is None]
-        reached = len(records) < len(messages) or any(record.offset >= stop - 1 for record in records)
-        records = [record for record in records if record.offset < stop]
-        if records:
-            seen.fresh(admission.admit(records)[0])
-
-
-def _record(message: Message) -> Record:
-    return Record(message.offset() or 0, message.timestamp()[1] * 1000, message.key(), message.value())
