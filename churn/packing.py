@@ -18,6 +18,9 @@ from churn.slab import RING_MASK, Slab, Slots
 META_KEY = b""
 """Key of a partition's own record; user ids are never empty."""
 
+SUMMARY_KEY = b"\xffdeclaration"
+"""Key of the declaration in words; user ids are UTF-8, which has no byte 0xFF."""
+
 TILE = np.dtype([("cell", "<u2"), ("units", "<i4")])
 
 

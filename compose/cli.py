@@ -87,6 +87,16 @@ def seed(context: click.Context) -> None:
 
 
 @main.command()
+@json_option
+@click.pass_obj
+def rebuild(settings: Settings, json_file: Path | None) -> None:
+    """Build the state anew from the archive and the log, after the declaration changed."""
+    from compose.rebuilding import rebuild_all
+
+    write_figures(json_file, rebuild_all(settings, click.echo))
+
+
+@main.command()
 @click.pass_obj
 def api(settings: Settings) -> None:
     """Serve the API and the live page until SIGTERM."""

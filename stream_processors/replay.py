@@ -181,6 +181,26 @@ def _admits(admission: Admission, letter: Letter, now_us: int) -> bool:
     return len(admitted) == 1
 
 
+def settle(config: ClientConfig, topics: Topics, admission: Admission, counted: Mapping[int, range]) -> int:
+    """Mark the letters whose records a rebuild has counted where they lie, so that no replay counts them again.
+
+    `counted` are the offsets, by partition, that were admitted by the present declaration. Returns how many.
+    """
+    done = replayed(config, topics.letters)
+    output, found = Output(config), 0
+    for letter in letters(config, topics.letters):
+        if isinstance(letter, Place) or letter.place in done:
+            continue
+        partition, offset = letter.place
+        if offset in counted.get(partition, range(0)) and _admits(
+            admission, letter, int(letter.headers["last_seen_us"])
+        ):
+            output.send(topics.letters, None, None, headers=[(MARK_HEADER, str(letter.place))])
+            found += 1
+    output.flush()
+    return found
+
+
 def _send(output: Output, topics: Topics, some: Collection[Letter]) -> None:
     for letter in some:
         attempts, first_seen_us = int(letter.headers["attempts"]) + 1, letter.headers["first_seen_us"]

@@ -1,6 +1,6 @@
 """Taking over a partition: fence the former owner, load its last checkpoint, remember its recent event ids."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -12,6 +12,7 @@ from churn.layout import layout_of
 from churn.packing import PartitionMeta
 from churn.partition import Clock, Partition
 from churn.settings import Settings
+from churn.summary import difference, summary
 from churn.topics import ACTIVITY, DEAD_LETTERS, USER_STATE
 from stream_processors.changelog import Changelog, read
 from stream_processors.owned import OwnedPartition
@@ -33,7 +34,7 @@ class Restorer:
         self._partitions = settings.partitions
         self._user_ttl_days = settings.user_ttl_days
         self._layout = layout_of(declaration)
-        self._version = declaration.feature_set_version
+        self._version, self._described = declaration.feature_set_version, summary(declaration)
         self._admission = admission
         self._wall_us = wall_us
 
@@ -46,40 +47,49 @@ class Restorer:
         """
         changelog = Changelog(self._config, self._state, number, self._letters)
         changelog.claim()
-        stored, values = read(self._config, self._state, number)
-        if stored is not None:
-            self._check(number, stored)
-        meta = stored or PartitionMeta(self._version, self._partitions, 0, 0, 0, 0)
+        stored = read(self._config, self._state, number)
+        if stored.meta is not None:
+            self._check(number, stored.meta, stored.described)
+        meta = stored.meta or PartitionMeta(self._version, self._partitions, 0, 0, 0, 0)
         state = Partition(self._layout, number, user_ttl_days=self._user_ttl_days)
         state.restore(
             Clock(meta.watermark_us, meta.watermark_arrived_us),
             meta.next_offset,
-            [key.decode() for key in values],
-            list(values.values()),
+            [key.decode() for key in stored.users],
+            list(stored.users.values()),
         )
         log_of = Log(self._config, self._activity, self._letters, number)
         end = remember_ids(log_of, meta.next_offset, self._admission, state.duplicates, meta.rebuilt_below)
-        owned = self._owned(state, changelog, meta, generation, end)
+        described = None if stored.described == self._described else self._described
+        owned = self._owned(state, changelog, meta, generation, end, described)
         log.info(
             "partition loaded", partition=number, users=state.present, next_offset=meta.next_offset, epoch=owned.epoch
         )
         return owned
 
-    def _check(self, number: int, meta: PartitionMeta) -> None:
-        if meta.feature_set_version != self._version:
-            raise DataError(
-                f"{self._state} partition {number}: the stored state is of feature set {meta.feature_set_version}, the"
-                f" declaration is {self._version}; start under another CHURN_TOPIC_PREFIX, or delete the state topic and"
-                " the consumer group to build the state anew from the log"
-            )
+    def _check(self, number: int, meta: PartitionMeta, described: Mapping[str, str]) -> None:
         if meta.partitions != self._partitions:
             raise DataError(
                 f"{self._state} partition {number}: the stored state is of {meta.partitions} partitions, CHURN_PARTITIONS"
-                f" is {self._partitions}; users would change their partition: set it back, or build the state anew"
+                f" is {self._partitions}; users would change their partition: set CHURN_PARTITIONS={meta.partitions}, or"
+                " start under another CHURN_TOPIC_PREFIX and publish the events to it"
+            )
+        if meta.feature_set_version != self._version:
+            what = difference(described, self._described) if described else "what changed was not stored"
+            raise DataError(
+                f"{self._state} partition {number}: the stored state is of another declaration (feature set"
+                f" {meta.feature_set_version}, now {self._version}). {what}. Run `churn rebuild` to build the state anew"
+                " from the archive and the log, or set CHURN_DECLARATION to the former declaration"
             )
 
     def _owned(
-        self, state: Partition, changelog: Changelog, meta: PartitionMeta, generation: int, end: int
+        self,
+        state: Partition,
+        changelog: Changelog,
+        meta: PartitionMeta,
+        generation: int,
+        end: int,
+        described: Mapping[str, str] | None,
     ) -> OwnedPartition:
         epoch = meta.epoch + 1
         clock = state.clock
@@ -93,7 +103,7 @@ class Restorer:
             meta.unemitted,
             meta.rebuilt_below,
         )
-        changelog.write([], [], mine)
+        changelog.write([], [], mine, described=described)
         owned = OwnedPartition(state, changelog, epoch, generation, meta.next_offset, meta.next_offset, end)
         owned.rebuilt_below = meta.rebuilt_below
         owned.last_arrival_us = self._wall_us()
