@@ -32,8 +32,7 @@ class Record(NamedTuple):
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """One record that is not an event: why, and where it lies."""
 
     record: Record

@@ -18,6 +18,9 @@ from churn.slab import RING_MASK, Slab, Slots
 META_KEY = b""
 """Key of a partition's own record; user ids are never empty."""
 
+SUMMARY_KEY = b"\xffdeclaration"
+"""Key of the declaration in words; user ids are UTF-8, which has no byte 0xFF."""
+
 TILE = np.dtype([("cell", "<u2"), ("units", "<i4")])
 
 
@@ -29,6 +32,7 @@ class PartitionMeta(msgspec.Struct, frozen=True):
         watermark_us: largest plausible event time, or where the wall clock moved it.
         watermark_arrived_us: arrival of the record that set the watermark.
         epoch: number of owners that the partition has had.
+        rebuilt_below: offsets below it were admitted by the present declaration, whatever was refused at first.
         unemitted: whether users changed whose vectors were held back (while the past was replayed).
     """
 
@@ -39,6 +43,7 @@ class PartitionMeta(msgspec.Struct, frozen=True):
     watermark_arrived_us: int
     epoch: int
     unemitted: bool = False
+    rebuilt_below: int = 0
 
 
 encode_meta = msgspec.json.Encoder().encode

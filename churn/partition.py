@@ -49,6 +49,17 @@ class Labels:
     churned: npt.NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True)
+class Departures:
+    """Users who were silent for so long that the state has forgotten them; the slots are free again."""
+
+    users: list[str]
+    slots: Slots
+
+
+Effect = Emission | Labels | Departures
+
+
 @dataclass(slots=True)
 class Tally:
     """What happened to events since the last look."""
@@ -58,6 +69,7 @@ class Tally:
     late: int = 0
     expired: int = 0
     rolls: int = 0
+    departed: int = 0
 
 
 @dataclass(slots=True)
@@ -77,13 +89,18 @@ class Clock:
 
 @dataclass
 class Partition:
-    """State of one partition: users, their last emitted vectors, and what changed since the last checkpoint."""
+    """State of one partition: users, their last emitted vectors, and what changed since the last checkpoint.
+
+    At the midnight of day D users whose latest fact is of a day before D - `user_ttl_days` are forgotten (0: nobody is);
+    one who returns starts anew, as a user never seen before.
+    """
 
     layout: Layout
     number: int
     next_offset: int = 0
     clock: Clock = field(default_factory=Clock)
     tally: Tally = field(default_factory=Tally)
+    user_ttl_days: int = 0
 
     def __post_init__(self) -> None:
         self.slab = Slab(self.layout, 0)
@@ -99,8 +116,13 @@ class Partition:
 
     @property
     def users(self) -> int:
-        """Return the number of users known."""
+        """Return the number of slots, those that users have left included."""
         return len(self.slab)
+
+    @property
+    def present(self) -> int:
+        """Return the number of users known."""
+        return len(self.slab.slot_of)
 
     def restore(self, clock: Clock, next_offset: int, users: Sequence[str], values: Sequence[bytes]) -> None:
         """Continue from a checkpoint: what was emitted last follows from the state itself."""
@@ -114,7 +136,7 @@ class Partition:
         """Return the last emitted vectors of these users, and as of when."""
         return self._emitted[slots], self._emitted_as_of_us[slots]
 
-    def ingest(self, batch: Admitted, next_offset: int) -> Iterator[Emission | Labels]:
+    def ingest(self, batch: Admitted, next_offset: int) -> Iterator[Effect]:
         """Apply admitted events; yields what each midnight that they cross brings.
 
         Exhaust the iterator: events after a midnight are applied after its emissions were taken.
@@ -157,7 +179,7 @@ class Partition:
         self._emitted = np.concatenate([self._emitted, np.zeros((more, len(self.plan.names)), np.float32)])
         self._emitted_as_of_us = np.concatenate([self._emitted_as_of_us, np.zeros(more, np.int64)])
 
-    def advance(self, wall_us: int) -> Iterator[Emission | Labels]:
+    def advance(self, wall_us: int) -> Iterator[Effect]:
         """Let time pass without events; yields what a midnight brings."""
         day = self.clock.at(wall_us) // DAY_US
         if self.clock.watermark_us and day > self.slab.day:
@@ -166,7 +188,7 @@ class Partition:
             self.clock = Clock(day * DAY_US, self.clock.arrived_us + ahead)
             yield from self._roll(day, self.next_offset)
 
-    def _roll(self, day: int, offset: int) -> Iterator[Emission | Labels]:
+    def _roll(self, day: int, offset: int) -> Iterator[Effect]:
         """Step over each midnight up to `day`; a first event only sets the day."""
         if not self.users:
             self.slab.advance(day)
@@ -175,16 +197,30 @@ class Partition:
         for today in range(max(self.slab.day + 1, day - 62), day + 1):
             self.slab.advance(today)
             self.tally.rolls += 1
+            departures = self._forget(today)
+            if len(departures.slots):
+                yield departures
             yield self._mature(today)
             changed = self._changed(today, offset)
             if len(changed.slots):
                 yield changed
 
+    def _forget(self, today: int) -> Departures:
+        if not self.user_ttl_days:
+            return Departures([], np.zeros(0, np.intp))
+        gone = np.flatnonzero(self.slab.occupied() & (self.slab.last_days() < today - self.user_ttl_days))
+        departures = Departures(self.names(gone), gone)
+        self.slab.remove(gone)
+        self._touched[gone] = self._unsaved[gone] = False
+        self._emitted_as_of_us[gone] = 0
+        self.tally.departed += len(gone)
+        return departures
+
     def _changed(self, today: int, offset: int) -> Emission:
         everyone = slice(0, self.users)
         matrix = self.plan.compute(self.slab.facts(everyone))
         different = _different(matrix, self._emitted[everyone])
-        slots = np.flatnonzero(different.any(axis=1) | self._touched[everyone])
+        slots = np.flatnonzero((different.any(axis=1) | self._touched[everyone]) & self.slab.occupied())
         changed = self._packed(different[slots], slots)
         arrived, self._oldest_arrival_us = self._oldest_arrival_us, 0
         self._emitted[everyone] = matrix
@@ -216,9 +252,9 @@ class Partition:
 
     def refresh(self) -> Emission | None:
         """Return the vectors of all users, for a reader that must start anew."""
-        if not self.users:
+        if not self.present:
             return None
-        return self._emit("refresh", np.arange(self.users, dtype=np.intp))
+        return self._emit("refresh", np.flatnonzero(self.slab.occupied()))
 
     def _emit(self, kind: Kind, slots: Slots) -> Emission:
         self._reserve()
@@ -232,7 +268,8 @@ class Partition:
 
     def take_unsaved(self) -> Slots:
         """Return the users changed since the last call, for a checkpoint."""
-        slots = np.flatnonzero(self._unsaved[: self.users])
+        # A failed checkpoint may have given back slots that were left since.
+        slots = np.flatnonzero(self._unsaved[: self.users] & self.slab.occupied())
         self._unsaved[: self.users] = False
         return slots
 

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+SHORTEST_TTL_DAYS = 62
+"""Whether a user left is known two horizons of at most 30 days after the last activity."""
 
 
 class Settings(BaseModel):
@@ -68,9 +71,22 @@ class Settings(BaseModel):
         le=1,
         description="share of the users, by hash, whose emitted vectors the audit computes again",
     )
+    dead_letters_max_mb: int = Field(
+        default=1024, ge=64, le=1_048_576, description="size from which the dead-letter topic drops its oldest letters"
+    )
+    user_ttl_days: int = Field(
+        default=400, ge=0, le=100_000, description="days without any event after which a user is forgotten; 0: never"
+    )
     max_future_minutes: int = Field(
         default=10, ge=0, le=1440, description="how far ahead of its arrival an event may be dated"
     )
+
+    @field_validator("user_ttl_days")
+    @classmethod
+    def _outlives_labels(cls, days: int) -> int:
+        if 0 < days < SHORTEST_TTL_DAYS:
+            raise ValueError(f"0 or at least {SHORTEST_TTL_DAYS}, so that a user's last labels mature")
+        return days
 
     @property
     def archive_dir(self) -> Path:

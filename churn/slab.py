@@ -10,7 +10,7 @@ from churn.admission import Admitted
 from churn.declaration import TILE_DAYS, Register
 from churn.features import UserFacts
 from churn.increments import Added, Increments
-from churn.layout import CODE_BITS, MAX_UNITS, NEVER, NEVER_YET, RING_DAYS, Int32s, Int64s, Layout
+from churn.layout import CODE_BITS, DAY_US, MAX_UNITS, NEVER, NEVER_YET, RING_DAYS, Int32s, Int64s, Layout
 
 FIRST_CAPACITY = 1024
 RING_MASK = RING_DAYS - 1
@@ -37,6 +37,7 @@ class Slab:
         self.day = day
         self.slot_of: dict[str, int] = {}
         self.names: list[str] = []
+        self._free: list[int] = []
         self._increments = Increments(layout)
         self._type_codes = [_codes(register, layout.event_types) for register in layout.declaration.registers.values()]
         self._allocate(FIRST_CAPACITY)
@@ -78,9 +79,36 @@ class Slab:
         slot_of, names = self.slot_of, self.names
         for user in users:
             if user not in slot_of:
-                slot_of[user] = len(names)
-                names.append(user)
+                if self._free:
+                    slot = self._free.pop()
+                    names[slot] = user
+                else:
+                    slot = len(names)
+                    names.append(user)
+                slot_of[user] = slot
         self.reserve(len(names))
+
+    def occupied(self) -> npt.NDArray[np.bool_]:
+        """Tell which slots hold a user: every user has an event, and with it an offset."""
+        return np.greater_equal(self.offsets[: len(self)], 0)
+
+    def last_days(self) -> Int64s:
+        """Return the day of the latest fact of each slot, whatever it is a fact of."""
+        counted: Int64s = self.lasts[: len(self)].max(axis=1).astype(np.int64)
+        if not self.layout.registers:
+            return counted
+        latest: Int64s = self.registers[: len(self)].max(axis=1)
+        registered: Int64s = np.where(latest > 0, (latest >> CODE_BITS) // DAY_US, NEVER)
+        return np.maximum(counted, registered)
+
+    def remove(self, slots: Slots) -> None:
+        """Forget the users in these slots; new users will take them."""
+        for slot in slots.tolist():
+            del self.slot_of[self.names[slot]]
+            self.names[slot] = ""
+        self._free += slots.tolist()
+        for part, empty in zip(self._parts(), (0, 0, NEVER, NEVER_YET, 0, -1), strict=True):
+            part[slots] = empty
 
     def advance(self, day: int) -> None:
         """Make `day` today: days that leave the ring are emptied."""

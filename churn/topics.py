@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 
 DAY_MS = 86_400_000
+MEGABYTE = 1024 * 1024
+DEAD_LETTERS_MAX_MB = 1024
+"""A producer gone wrong at 10,000 records of 1 KB a second fills a disk of 100 GB within three hours."""
+DEAD_LETTERS_SEGMENT_BYTES = 64 * MEGABYTE
+"""Retention removes whole segments: the topic is never larger than its bound and one of these."""
 LARGE_MESSAGE_BYTES = 4 * 1024 * 1024
 """2,000 users with names of 128 characters and 250 features make a block of 3 MB; brokers take 1 MB unless told."""
 
@@ -28,12 +33,15 @@ class Topic:
         """
         return f"{prefix}-{self.suffix}"
 
-    def config(self) -> dict[str, str]:
-        """Return the broker settings of the topic."""
+    def config(self, dead_letters_max_mb: int = DEAD_LETTERS_MAX_MB) -> dict[str, str]:
+        """Return the broker settings of the topic; the bound is of the dead-letter topic alone, the oldest go first."""
         common = {"cleanup.policy": self.cleanup, "retention.ms": str(self.retention_ms)}
         if self is ACTIVITY:
             # Arrival is the broker's word, not the producer's: the plausibility check of event times leans on it.
             common["message.timestamp.type"] = "LogAppendTime"
+        if self is DEAD_LETTERS:
+            common["retention.bytes"] = str(dead_letters_max_mb * MEGABYTE)
+            common["segment.bytes"] = str(DEAD_LETTERS_SEGMENT_BYTES)
         if self in (DEAD_LETTERS, FEATURES, LABELS):
             common["max.message.bytes"] = str(LARGE_MESSAGE_BYTES)
         return common

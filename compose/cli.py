@@ -10,7 +10,7 @@ import click
 
 from churn.errors import ChurnError, InputError, OutageError
 from churn.settings import Settings
-from compose import look_commands, model_commands, past_commands, produce_commands
+from compose import letter_commands, look_commands, model_commands, past_commands, produce_commands
 from compose.bench.command import bench
 from compose.environment import read_settings, settings_table
 from compose.figures import json_option, write_figures
@@ -87,6 +87,16 @@ def seed(context: click.Context) -> None:
 
 
 @main.command()
+@json_option
+@click.pass_obj
+def rebuild(settings: Settings, json_file: Path | None) -> None:
+    """Build the state anew from the archive and the log, after the declaration changed."""
+    from compose.rebuilding import rebuild_all
+
+    write_figures(json_file, rebuild_all(settings, click.echo))
+
+
+@main.command()
 @click.pass_obj
 def api(settings: Settings) -> None:
     """Serve the API and the live page until SIGTERM."""
@@ -142,4 +152,5 @@ main.add_command(look_commands.tail)
 main.add_command(look_commands.lookup)
 main.add_command(past_commands.features)
 main.add_command(past_commands.audit)
+main.add_command(letter_commands.dead_letters)
 main.add_command(bench)

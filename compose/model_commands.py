@@ -56,6 +56,7 @@ def train(settings: Settings, /, json_file: Path | None, **options: Any) -> None
         declaration=load(settings.declaration),
         now=datetime.now(UTC),
         as_ofs=[moment.date() for moment in options["as_ofs"]] or None,
+        user_ttl_days=settings.user_ttl_days,
         truth_dir=truth if options["truth"] and truth.exists() else None,
         progress=Progress("train").show,
     )
@@ -90,6 +91,7 @@ def score(settings: Settings, as_of: str, json_file: Path | None) -> None:
         declaration=declaration,
         scorer=load_bundle(settings.models_dir, champion, declaration.feature_set_version),
         bands=Bands(settings.medium_risk, settings.high_risk),
+        user_ttl_days=settings.user_ttl_days,
     )
     click.echo(
         f"{manifest.rows:,} users as of {manifest.as_of}, model {manifest.model_version}: {settings.predictions_dir}"

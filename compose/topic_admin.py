@@ -3,13 +3,18 @@
 from concurrent.futures import Future
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented there, re-exported without saying so
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+)
 from confluent_kafka.cimpl import NewTopic
 
 from churn.errors import InputError, OutageError
 from churn.kafka_config import client_config
 from churn.settings import Settings
-from churn.topics import TOPICS, Topic
+from churn.topics import DEAD_LETTERS, TOPICS, Topic
 
 TIMEOUT_SECONDS = 30.0
 
@@ -28,6 +33,8 @@ def ensure_topics(settings: Settings) -> list[str]:
         for topic in TOPICS:
             if topic not in missing:
                 _check(topic, settings, len(existing[topic.name(settings.topic_prefix)].partitions))
+        if DEAD_LETTERS not in missing:
+            _keep_bound(admin, settings)
         futures = admin.create_topics([_new(topic, settings) for topic in missing]) if missing else {}
         return [name for name, future in futures.items() if _created(future)]
     except KafkaException as error:
@@ -55,8 +62,28 @@ def partitions_of(topic: Topic, settings: Settings) -> int:
 
 def _new(topic: Topic, settings: Settings) -> NewTopic:
     return NewTopic(
-        topic.name(settings.topic_prefix), partitions_of(topic, settings), settings.replication, config=topic.config()
+        topic.name(settings.topic_prefix),
+        partitions_of(topic, settings),
+        settings.replication,
+        config=_config(topic, settings),
     )
+
+
+def _config(topic: Topic, settings: Settings) -> dict[str, str]:
+    return topic.config(settings.dead_letters_max_mb)
+
+
+def _keep_bound(admin: AdminClient, settings: Settings) -> None:
+    """Give an existing dead-letter topic the bound that the settings say; asks first, because altering needs a right."""
+    name, wanted = DEAD_LETTERS.name(settings.topic_prefix), _config(DEAD_LETTERS, settings)
+    (found,) = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, name)]).values()
+    held = found.result(TIMEOUT_SECONDS)
+    wrong = [key for key in ("retention.bytes", "segment.bytes") if held[key].value != wanted[key]]
+    if wrong:
+        entries = [ConfigEntry(key, wanted[key], incremental_operation=AlterConfigOpType.SET) for key in wrong]
+        altered = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
+        for done in admin.incremental_alter_configs([altered]).values():
+            done.result(TIMEOUT_SECONDS)
 
 
 def _check(topic: Topic, settings: Settings, found: int) -> None:

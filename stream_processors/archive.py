@@ -15,10 +15,10 @@ from churn.errors import OutageError
 from churn.kafka_config import client_config
 from churn.layout import layout_of
 from churn.settings import Settings
-from churn.topics import ACTIVITY
+from churn.topics import ACTIVITY, DEAD_LETTERS
 from feature_repo.instruments import Instruments
 from stream_processors.changelog import committed_offsets
-from stream_processors.restore import remember_ids
+from stream_processors.remembering import Log, remember_ids
 from stream_processors.segments import SegmentWriter
 
 SEGMENT_EVENTS = 250_000
@@ -51,7 +51,7 @@ class ArchiveRole:
         self, settings: Settings, declaration: Declaration, instruments: Instruments, wall_us: Callable[[], int]
     ) -> None:
         self.topic = ACTIVITY.name(settings.topic_prefix)
-        self._config = client_config(settings)
+        self._config, self._letters = client_config(settings), DEAD_LETTERS.name(settings.topic_prefix)
         self._group = f"{settings.topic_prefix}-{self.name}"
         self._admission = Admission(layout_of(declaration), settings.max_future_minutes * 60_000_000)
         self._writer = SegmentWriter(settings.archive_dir, declaration)
@@ -73,7 +73,7 @@ class ArchiveRole:
 
     def _reopen(self, partition: int, offset: int) -> OpenSegment:
         seen = DuplicateFilter()
-        remember_ids(self._config, self.topic, partition, offset, self._admission, seen)
+        remember_ids(Log(self._config, self.topic, self._letters, partition), offset, self._admission, seen)
         return OpenSegment(offset, offset, seen)
 
     async def release(self, partitions: Iterable[int]) -> None:

@@ -7,13 +7,15 @@ fences the former one, and whatever a frozen and woken worker still writes is re
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from churn.errors import DataError, OutageError
 from churn.kafka_config import ClientConfig
-from churn.packing import META_KEY, PartitionMeta, decode_meta, encode_meta
+from churn.packing import META_KEY, SUMMARY_KEY, PartitionMeta, decode_meta, encode_meta
 from churn.topics import LARGE_MESSAGE_BYTES
 from stream_processors.letters import DeadLetter
 
@@ -60,9 +62,16 @@ class Changelog:
                 raise _outage(error) from error
 
     def write(
-        self, users: Sequence[str], values: Sequence[bytes], meta: PartitionMeta, letters: Sequence[DeadLetter] = ()
+        self,
+        users: Sequence[str],
+        values: Sequence[bytes | None],
+        meta: PartitionMeta,
+        letters: Sequence[DeadLetter] = (),
+        described: Mapping[str, str] | None = None,
     ) -> None:
-        """Write users, dead letters and the partition's record, all or nothing.
+        """Write users, dead letters and the partition's record, all or nothing; a user without a value is forgotten.
+
+        `described` is the declaration that the state is of, in words; it stays until it is written anew.
 
         Raises:
             FencedOwnerError: another worker owns the partition.
@@ -76,13 +85,15 @@ class Changelog:
                     self._produce(user.encode(), value)
                 for letter in letters:
                     self._produce_letter(letter)
+                if described is not None:
+                    self._produce(SUMMARY_KEY, msgspec.json.encode(described))
                 self._produce(META_KEY, encode_meta(meta))
                 self._producer.commit_transaction(TIMEOUT_SECONDS)
             except KafkaException as error:
                 self._abort(error)
                 raise _outage(error) from error
 
-    def _produce(self, key: bytes, value: bytes) -> None:
+    def _produce(self, key: bytes, value: bytes | None) -> None:
         while True:
             try:
                 self._producer.produce(self._topic, value, key, self._partition)
@@ -129,19 +140,27 @@ def _outage(error: KafkaException) -> OutageError:
     return OutageError(f"Kafka did not take a checkpoint ({cause.str()}); it is tried again")
 
 
-def read(config: ClientConfig, topic: str, partition: int) -> tuple[PartitionMeta | None, dict[bytes, bytes]]:
-    """Read the last state of a partition: its own record and one value per user.
+class Stored(NamedTuple):
+    """The last state of a partition: its own record, one value per user, and its declaration in words."""
+
+    meta: PartitionMeta | None
+    users: dict[bytes, bytes]
+    described: dict[str, str]
+
+
+def read(config: ClientConfig, topic: str, partition: int) -> Stored:
+    """Read the last state of a partition.
 
     Raises:
         OutageError: the topic could not be read to its end.
         DataError: the partition's record is not readable.
     """
     latest = latest_by_key(config, topic, partition)
-    meta = latest.pop(META_KEY, None)
+    meta, described = latest.pop(META_KEY, None), latest.pop(SUMMARY_KEY, b"{}")
     if meta is None:
-        return None, {}
+        return Stored(None, {}, {})
     try:
-        return decode_meta(meta), latest
+        return Stored(decode_meta(meta), latest, msgspec.json.decode(described, type=dict[str, str]))
     except ValueError as error:
         raise DataError(f"{topic} partition {partition}: the stored position is unreadable: {error}") from error
 

@@ -14,19 +14,20 @@ the broker at 3 (its transactional id has a newer owner), by Redis at 2 (the fen
 """
 
 import asyncio
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import structlog
 
-from churn.admission import Admission, Record
+from churn.admission import Admission, Record, Refusal
 from churn.blocks import BLOCK_USERS, FeatureBlock, LabelBlock, encode
 from churn.declaration import Declaration
 from churn.errors import OutageError
 from churn.kafka_config import client_config
 from churn.layout import layout_of
 from churn.packing import Held, PartitionMeta, hold, pack
-from churn.partition import Emission, Labels
+from churn.partition import Departures, Effect, Emission, Labels
 from churn.scores import Champion
 from churn.settings import Settings
 from churn.topics import ACTIVITY, FEATURES, LABELS, MODELS
@@ -34,10 +35,11 @@ from feature_repo.control import ModelsFollower
 from feature_repo.errors import EmptiedError
 from feature_repo.instruments import Instruments
 from feature_repo.online import OnlineWriter
-from stream_processors.letters import DeadLetter, letter_of
+from stream_processors.letters import DeadLetter, Ration, letter_of
 from stream_processors.outputs import Output
 from stream_processors.owned import OwnedPartition
 from stream_processors.restore import Restorer
+from stream_processors.transport import Batch
 
 RETRY_US = 1_000_000
 """A dependency that is away is asked again once a second, and so is Redis whether it still has its rows."""
@@ -77,6 +79,7 @@ class FeaturesRole:
         self._owned: dict[int, OwnedPartition] = {}
         self._parked: dict[int, OwnedPartition] = {}
         self._letters: dict[int, list[DeadLetter]] = {}
+        self._rations: dict[int, Ration] = defaultdict(Ration)
         self._checkpoints: dict[int, asyncio.Task[None]] = {}
         self._problems: dict[str, str] = {}
         self._retry_online_us = self._verified_us = 0
@@ -127,6 +130,7 @@ class FeaturesRole:
             await self._finish_checkpoint(number)
             try:
                 self._emit_updates(owned)
+                await self._delete_departed(owned)
                 await self._write_online(owned)
                 await self._checkpoint(owned)
                 self._parked[number] = owned
@@ -143,22 +147,31 @@ class FeaturesRole:
         owned = self._owned.get(partition)
         if owned is None:
             return
+        fresh = records
         if records[0].offset < owned.read_offset:
-            records = [record for record in records if record.offset >= owned.read_offset]
-        if records:
-            self._apply(owned, records, end_offset)
+            fresh = [record for record in records if record.offset >= owned.read_offset]
+        if fresh:
+            self._apply(owned, fresh, end_offset, records)
         await asyncio.sleep(0)
 
-    def _apply(self, owned: OwnedPartition, records: Sequence[Record], end_offset: int) -> None:
+    def _apply(
+        self, owned: OwnedPartition, records: Sequence[Record], end_offset: int, batch: Sequence[Record]
+    ) -> None:
         admitted, refusals = self._admission.admit(records)
-        number = owned.state.number
-        for refusal in refusals:
-            self._letters[number].append(letter_of(self.topic, number, refusal))
-            self._instruments.count("churn_dead_letters", reason=refusal.reason)
+        if refusals:
+            self._refuse(owned.state.number, refusals, batch)
         for effect in owned.state.ingest(admitted, records[-1].offset + 1):
             self._take(owned, effect)
         owned.note(records, end_offset)
         self._measure(owned, len(records))
+
+    def _refuse(self, number: int, refusals: Sequence[Refusal], batch: Sequence[Record]) -> None:
+        headers = batch.headers() if isinstance(batch, Batch) else {}
+        kept = self._rations[number].kept(refusals)
+        self._letters[number] += [letter_of(self.topic, number, r, headers.get(r.record.offset, ())) for r in kept]
+        self._instruments.count("churn_unkept_letters", len(refusals) - len(kept))
+        for reason, count in Counter(refusal.reason for refusal in refusals).items():
+            self._instruments.count("churn_dead_letters", count, reason=reason)
 
     def _measure(self, owned: OwnedPartition, records: int) -> None:
         tally = owned.state.tally
@@ -168,6 +181,7 @@ class FeaturesRole:
             "churn_late_events": tally.late,
             "churn_expired_events": tally.expired,
             "churn_day_rolls": tally.rolls,
+            "churn_departed_users": tally.departed,
         }
         for name, count in counts.items():
             self._instruments.count(name, count)
@@ -177,15 +191,17 @@ class FeaturesRole:
 
     def _show(self, owned: OwnedPartition) -> None:
         label, clock = str(owned.state.number), owned.state.clock
-        self._instruments.set("churn_users", owned.state.users, partition=label)
+        self._instruments.set("churn_users", owned.state.present, partition=label)
         self._instruments.set("churn_consumer_lag_records", owned.end_offset - owned.read_offset, partition=label)
         if clock.watermark_us:  # before its first event a partition has no time
             self._instruments.set("churn_watermark_seconds", clock.watermark_us / 1e6, partition=label)
 
     # --- effects ---
 
-    def _take(self, owned: OwnedPartition, effect: Emission | Labels) -> None:
-        if isinstance(effect, Labels):
+    def _take(self, owned: OwnedPartition, effect: Effect) -> None:
+        if isinstance(effect, Departures):
+            owned.let_go(effect)
+        elif isinstance(effect, Labels):
             self._send_labels(owned, effect)
         else:
             self._send_features(owned, effect)
@@ -229,7 +245,7 @@ class FeaturesRole:
         if verify:
             self._verified_us = wall_us
         for owned in list(self._owned.values()):
-            if owned.emits_updates and wall_us >= self._retry_online_us:
+            if (owned.emits_updates or owned.departed) and wall_us >= self._retry_online_us:
                 await self._try_online(owned, verify)
             self._start_checkpoint(owned, wall_us)
 
@@ -249,7 +265,9 @@ class FeaturesRole:
         try:
             if verify:
                 await self._verify_online(owned)
-            await self._write_online(owned)
+            await self._delete_departed(owned)
+            if owned.emits_updates:
+                await self._write_online(owned)
             self._problems.pop("online store", None)
         except OutageError as error:
             self._problems["online store"] = str(error)
@@ -271,6 +289,18 @@ class FeaturesRole:
 
     def _fence_of(self, owned: OwnedPartition) -> tuple[str, int]:
         return f"{self._fence}{owned.state.number}", owned.epoch
+
+    async def _delete_departed(self, owned: OwnedPartition) -> None:
+        """Delete rows of forgotten users, before any row is written: one who came back since gets a whole new one.
+
+        Only then do their values leave the changelog. After a kill in between the next owner finds them there and
+        forgets them again, so no row stays behind.
+        """
+        users = list(owned.departed)
+        if users:
+            await asyncio.to_thread(self._writer.delete, users, self._fence_of(owned))
+            del owned.departed[: len(users)]
+            owned.forgotten += users
 
     async def _write_online(self, owned: OwnedPartition) -> None:
         slots, bits = owned.take_stale(SLICE_USERS)
@@ -333,18 +363,19 @@ class FeaturesRole:
 
     async def _checkpoint(self, owned: OwnedPartition) -> None:
         state, number = owned.state, owned.state.number
-        slots, letters = state.take_unsaved(), self._letters[number]
+        slots, letters, forgotten = state.take_unsaved(), self._letters[number], owned.take_forgotten()
         self._letters[number] = []
         users, held = state.names(slots), hold(state.slab, slots)
         meta = PartitionMeta(
             self._version, self._settings.partitions, state.next_offset, state.clock.watermark_us, state.clock.arrived_us,
-            owned.epoch, not owned.emits_updates,
+            owned.epoch, not owned.emits_updates, owned.rebuilt_below,
         )  # fmt: skip
         started_us = self._wall_us()
         try:
-            await asyncio.to_thread(self._save, owned, users, held, meta, letters)
+            await asyncio.to_thread(self._save, owned, users, held, meta, letters, forgotten)
         except OutageError:
             state.mark_unsaved(slots)
+            owned.forgotten = forgotten + owned.forgotten
             self._letters[number] = letters + self._letters[number]
             raise
         owned.saved_offset = meta.next_offset
@@ -357,9 +388,10 @@ class FeaturesRole:
         held: Held,
         meta: PartitionMeta,
         letters: list[DeadLetter],
+        forgotten: list[str],
     ) -> None:
         self._output.flush()
-        owned.changelog.write(users, pack(held), meta, letters)
+        owned.changelog.write([*forgotten, *users], [*[None] * len(forgotten), *pack(held)], meta, letters)
 
     def committable(self) -> Mapping[int, int]:
         """Return the offsets below which every effect is durable."""

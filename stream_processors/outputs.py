@@ -35,7 +35,9 @@ class Output:
             }
         )
 
-    def send(self, topic: str, key: bytes | None, value: bytes, partition: int = -1, headers: Any = None) -> None:
+    def send(
+        self, topic: str, key: bytes | None, value: bytes | None, partition: int = -1, headers: Any = None
+    ) -> None:
         """Queue one message; delivery is proven by `flush`."""
         while True:
             try:

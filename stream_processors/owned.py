@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from churn.admission import Record
-from churn.partition import ALL_BITS, Bits, Partition
+from churn.partition import ALL_BITS, Bits, Departures, Partition
 from churn.slab import Slots
 from stream_processors.changelog import Changelog
 
@@ -27,6 +27,8 @@ class OwnedPartition:
         generation: the consumer group's generation in which it was last assigned.
         refresh_for: a model version that wants to see everyone.
         fenced: whether rows of this owner stand in the online store.
+        departed: users the state has forgotten, whose rows are still in the online store.
+        forgotten: users whose rows are deleted, whose values are still in the changelog.
         online_run: which start of which Redis they were written to.
         oldest_online_us: arrival of the oldest event whose effect is not in the online store.
     """
@@ -38,12 +40,15 @@ class OwnedPartition:
     saved_offset: int
     read_offset: int
     end_offset: int = 0
+    rebuilt_below: int = 0
     last_arrival_us: int = 0
     last_checkpoint_us: int = 0
     refresh_for: str | None = None
     oldest_online_us: int = 0
     fenced: bool = False
     online_run: str = ""
+    departed: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
     stale: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     def __post_init__(self) -> None:
@@ -80,11 +85,27 @@ class OwnedPartition:
             more = missing + len(self.stale) // 2
             self.stale = np.concatenate([self.stale, np.zeros(more, np.bool_)])
             self._stale_bits = np.concatenate([self._stale_bits, np.zeros((more, self._stale_bits.shape[1]), np.uint8)])
+        # A failed write may give back slots that their users have left since.
+        present = self.state.slab.offsets[slots] >= 0
+        if not present.all():
+            slots, changed = slots[present], None if changed is None else changed[present]
         self.stale[slots] = True
         if changed is None:
             self._stale_bits[slots] = ALL_BITS
         else:
             self._stale_bits[slots] |= changed
+
+    def let_go(self, departures: Departures) -> None:
+        """Take note of users that the state has forgotten."""
+        self.departed += departures.users
+        slots = departures.slots[departures.slots < len(self.stale)]
+        self.stale[slots] = False
+        self._stale_bits[slots] = 0
+
+    def take_forgotten(self) -> list[str]:
+        """Return the users whose values leave the changelog; the value of one who came back since replaced the old."""
+        forgotten, self.forgotten = self.forgotten, []
+        return [user for user in forgotten if user not in self.state.slab.slot_of]
 
     def take_stale(self, most: int) -> tuple[Slots, Bits]:
         """Return and clear at most this many users whose online row is behind, with the fields that are."""

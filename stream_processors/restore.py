@@ -1,22 +1,22 @@
 """Taking over a partition: fence the former owner, load its last checkpoint, remember its recent event ids."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from churn.admission import Admission, Record
+from churn.admission import Admission
 from churn.declaration import Declaration
-from churn.duplicates import DuplicateFilter, rebuild_from
-from churn.errors import DataError, OutageError
-from churn.kafka_config import ClientConfig, client_config
+from churn.errors import DataError
+from churn.kafka_config import client_config
 from churn.layout import layout_of
 from churn.packing import PartitionMeta
 from churn.partition import Clock, Partition
 from churn.settings import Settings
+from churn.summary import difference, summary
 from churn.topics import ACTIVITY, DEAD_LETTERS, USER_STATE
-from stream_processors.changelog import READ_AT_ONCE, TIMEOUT_SECONDS, Changelog, read, reader
+from stream_processors.changelog import Changelog, read
 from stream_processors.owned import OwnedPartition
+from stream_processors.remembering import Log, remember_ids
 
 log = structlog.get_logger(__name__)
 
@@ -32,8 +32,9 @@ class Restorer:
         self._state = USER_STATE.name(settings.topic_prefix)
         self._letters = DEAD_LETTERS.name(settings.topic_prefix)
         self._partitions = settings.partitions
+        self._user_ttl_days = settings.user_ttl_days
         self._layout = layout_of(declaration)
-        self._version = declaration.feature_set_version
+        self._version, self._described = declaration.feature_set_version, summary(declaration)
         self._admission = admission
         self._wall_us = wall_us
 
@@ -46,39 +47,49 @@ class Restorer:
         """
         changelog = Changelog(self._config, self._state, number, self._letters)
         changelog.claim()
-        stored, values = read(self._config, self._state, number)
-        if stored is not None:
-            self._check(number, stored)
-        meta = stored or PartitionMeta(self._version, self._partitions, 0, 0, 0, 0)
-        state = Partition(self._layout, number)
+        stored = read(self._config, self._state, number)
+        if stored.meta is not None:
+            self._check(number, stored.meta, stored.described)
+        meta = stored.meta or PartitionMeta(self._version, self._partitions, 0, 0, 0, 0)
+        state = Partition(self._layout, number, user_ttl_days=self._user_ttl_days)
         state.restore(
             Clock(meta.watermark_us, meta.watermark_arrived_us),
             meta.next_offset,
-            [key.decode() for key in values],
-            list(values.values()),
+            [key.decode() for key in stored.users],
+            list(stored.users.values()),
         )
-        end = remember_ids(self._config, self._activity, number, meta.next_offset, self._admission, state.duplicates)
-        owned = self._owned(state, changelog, meta, generation, end)
+        log_of = Log(self._config, self._activity, self._letters, number)
+        end = remember_ids(log_of, meta.next_offset, self._admission, state.duplicates, meta.rebuilt_below)
+        described = None if stored.described == self._described else self._described
+        owned = self._owned(state, changelog, meta, generation, end, described)
         log.info(
-            "partition loaded", partition=number, users=state.users, next_offset=meta.next_offset, epoch=owned.epoch
+            "partition loaded", partition=number, users=state.present, next_offset=meta.next_offset, epoch=owned.epoch
         )
         return owned
 
-    def _check(self, number: int, meta: PartitionMeta) -> None:
-        if meta.feature_set_version != self._version:
-            raise DataError(
-                f"{self._state} partition {number}: the stored state is of feature set {meta.feature_set_version}, the"
-                f" declaration is {self._version}; start under another CHURN_TOPIC_PREFIX, or delete the state topic and"
-                " the consumer group to build the state anew from the log"
-            )
+    def _check(self, number: int, meta: PartitionMeta, described: Mapping[str, str]) -> None:
         if meta.partitions != self._partitions:
             raise DataError(
                 f"{self._state} partition {number}: the stored state is of {meta.partitions} partitions, CHURN_PARTITIONS"
-                f" is {self._partitions}; users would change their partition: set it back, or build the state anew"
+                f" is {self._partitions}; users would change their partition: set CHURN_PARTITIONS={meta.partitions}, or"
+                " start under another CHURN_TOPIC_PREFIX and publish the events to it"
+            )
+        if meta.feature_set_version != self._version:
+            what = difference(described, self._described) if described else "what changed was not stored"
+            raise DataError(
+                f"{self._state} partition {number}: the stored state is of another declaration (feature set"
+                f" {meta.feature_set_version}, now {self._version}). {what}. Run `churn rebuild` to build the state anew"
+                " from the archive and the log, or set CHURN_DECLARATION to the former declaration"
             )
 
     def _owned(
-        self, state: Partition, changelog: Changelog, meta: PartitionMeta, generation: int, end: int
+        self,
+        state: Partition,
+        changelog: Changelog,
+        meta: PartitionMeta,
+        generation: int,
+        end: int,
+        described: Mapping[str, str] | None,
     ) -> OwnedPartition:
         epoch = meta.epoch + 1
         clock = state.clock
@@ -90,9 +101,11 @@ class Restorer:
             clock.arrived_us,
             epoch,
             meta.unemitted,
+            meta.rebuilt_below,
         )
-        changelog.write([], [], mine)
+        changelog.write([], [], mine, described=described)
         owned = OwnedPartition(state, changelog, epoch, generation, meta.next_offset, meta.next_offset, end)
+        owned.rebuilt_below = meta.rebuilt_below
         owned.last_arrival_us = self._wall_us()
         # The online store may have lost rows, or never got those held back during a replay: write everyone once.
         everyone = state.refresh()
@@ -100,37 +113,3 @@ class Restorer:
             owned.mark_stale(everyone.slots)
         owned.refresh_for = "" if meta.unemitted else None
         return owned
-
-
-def remember_ids(
-    config: ClientConfig, topic: str, number: int, next_offset: int, admission: Admission, seen: DuplicateFilter
-) -> int:
-    """Read again the event ids that duplicates are recognised by; returns the end of the partition."""
-    consumer = reader(config)
-    try:
-        place = TopicPartition(topic, number)
-        low, end = consumer.get_watermark_offsets(place, timeout=TIMEOUT_SECONDS)
-        start = max(low, rebuild_from(next_offset))
-        if start < min(next_offset, end):
-            consumer.assign([TopicPartition(topic, number, start)])
-            _remember(consumer, min(next_offset, end), admission, seen)
-        return int(end)
-    except KafkaException as error:
-        raise OutageError(f"{topic} partition {number} cannot be read: {error.args[0].str()}") from error
-    finally:
-        consumer.close()
-
-
-def _remember(consumer: Consumer, stop: int, admission: Admission, seen: DuplicateFilter) -> None:
-    reached = False
-    while not reached:
-        messages = consumer.consume(READ_AT_ONCE, timeout=0.2)
-        records = [_record(message) for message in messages if message.error() is None]
-        reached = len(records) < len(messages) or any(record.offset >= stop - 1 for record in records)
-        records = [record for record in records if record.offset < stop]
-        if records:
-            seen.fresh(admission.admit(records)[0])
-
-
-def _record(message: Message) -> Record:
-    return Record(message.offset() or 0, message.timestamp()[1] * 1000, message.key(), message.value())

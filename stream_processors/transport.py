@@ -6,7 +6,7 @@ seek after a rebalance asks the role where its state stands. Assignment, rebalan
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import faust
@@ -17,6 +17,7 @@ from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
 from churn.admission import Record
+from stream_processors.letters import Headers
 
 FULL_BUFFER_POLL_SECONDS = 0.005
 """How soon a full buffer is looked at again; stock Faust sleeps 1 s, which would be the freshness of everyone."""
@@ -38,6 +39,15 @@ fetcher.PartitionRecords = FetchedRecords
 
 class Batch(list[Record]):
     """Records of one partition in the order of their offsets."""
+
+    fetched: Sequence[Any] = ()
+
+    def headers(self) -> dict[int, Headers]:
+        """Return the headers of the records that have some, by offset.
+
+        Only refused records are asked for theirs; a field of every record would cost each event 0.1 us.
+        """
+        return {record.offset: record.headers for record in self.fetched if record.headers}
 
 
 class Positions(Protocol):
@@ -92,6 +102,7 @@ class BatchConsumer(Consumer):
 
     def _to_batch(self, tp: TP, fetched: list[Any], generation: int) -> ConsumerMessage:
         batch: Any = Batch([Record(r.offset, r.timestamp * 1000, r.key, r.value) for r in fetched])
+        batch.fetched = fetched
         first = fetched[0]
         return ConsumerMessage(
             tp.topic, tp.partition, first.offset, first.timestamp / 1000, first.timestamp_type, [], None, batch, None, 0, 0, tp,

@@ -59,7 +59,14 @@ class Bands:
 
 
 def score_all(
-    as_of: date, *, archive_dir: Path, predictions_dir: Path, declaration: Declaration, scorer: Scorer, bands: Bands
+    as_of: date,
+    *,
+    archive_dir: Path,
+    predictions_dir: Path,
+    declaration: Declaration,
+    scorer: Scorer,
+    bands: Bands,
+    user_ttl_days: int = 0,
 ) -> Manifest:
     """Score the population at midnight (UTC) of `as_of` into `{predictions_dir}/as_of=YYYY-MM-DD/`.
 
@@ -72,7 +79,10 @@ def score_all(
         )
     folder = predictions_dir / f"as_of={as_of.isoformat()}"
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, DataSet(declaration, files(archive_dir), Path(scratch)) as data:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        DataSet(declaration, files(archive_dir), Path(scratch), user_ttl_days) as data,
+    ):
         until = _iso(data.counts.last_day)
         if data.counts.last_day < day_number(as_of) - 1:
             raise DataError(

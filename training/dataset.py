@@ -64,9 +64,14 @@ EVERYONE = Sampling()
 
 
 class History:
-    """A block of users walked forward in time; `facts(day)` needs days that never go back."""
+    """A block of users walked forward in time; `facts(day)` needs days that never go back.
 
-    def __init__(self, layout: Layout, rows: DayRows, users: int) -> None:
+    As in the stream, a user whose latest fact is of a day before D - `user_ttl_days` (at least 31; 0: never) is
+    forgotten at the midnight of day D. Here an event counts on its own day: one that came after its user was forgotten,
+    and is dated before, is taken as if it had come in time.
+    """
+
+    def __init__(self, layout: Layout, rows: DayRows, users: int, user_ttl_days: int = 0) -> None:
         counters, registers = len(layout.counters), len(layout.registers)
         self._rows = rows
         self._users = users
@@ -78,6 +83,8 @@ class History:
         self._registers = np.zeros((users, registers), np.int64)
         self._activity = layout.counter(ACTIVITY_COUNTER)
         self.seen: Mask = np.zeros(users, np.bool_)
+        self._user_ttl_days = user_ttl_days
+        self._latest = np.full(users, NEVER, np.int64)
 
     def facts(self, day: int) -> UserFacts:
         """Return the state of all users of the block at midnight of `day`: everything strictly before it."""
@@ -88,17 +95,28 @@ class History:
         for start, end in _days_between(self._rows.days, self._done_rows, stop):
             self._add(slice(start, end), int(self._rows.days[start]))
         self._done_rows = stop
+        self._forget(np.flatnonzero(self.seen), day)
         order = np.arange(TILE_DAYS, dtype=np.intp)
         return UserFacts(self._tiles(day, stop), self._totals, self._lasts, self._firsts, self._registers, order, day)
 
     def _add(self, rows: slice, day: int) -> None:
         users, fed = self._rows.users[rows], self._rows.fed[rows]
+        self._forget(users, day)
         # Users are distinct within a day, so plain indexed assignment is exact.
         self._totals[users] += self._rows.units[rows]
         self._lasts[users] = np.where(fed, day, self._lasts[users])
         self._firsts[users] = np.where(fed, np.minimum(self._firsts[users], day), self._firsts[users])
         self._registers[users] = np.maximum(self._registers[users], self._rows.registers[rows])
         self.seen[users] = True
+        dated = fed.any(axis=1) | (self._rows.registers[rows] > 0).any(axis=1)
+        self._latest[users[dated]] = day
+
+    def _forget(self, users: npt.NDArray[np.intp], day: int) -> None:
+        if not self._user_ttl_days:
+            return
+        gone = users[self._latest[users] < day - self._user_ttl_days]
+        self._totals[gone], self._registers[gone], self.seen[gone] = 0, 0, False
+        self._lasts[gone], self._firsts[gone], self._latest[gone] = NEVER, NEVER_YET, NEVER
 
     def _tiles(self, day: int, stop: int) -> Int32s:
         tiles = np.zeros((self._users, TILE_DAYS, self._totals.shape[1]), np.int32)
@@ -126,9 +144,9 @@ def _days_between(days: Int64s, start: int, stop: int) -> Iterator[tuple[int, in
 class DataSet:
     """Snapshots of an archive by one declaration; use as a context manager."""
 
-    def __init__(self, declaration: Declaration, files: Sequence[Path], scratch: Path) -> None:
+    def __init__(self, declaration: Declaration, files: Sequence[Path], scratch: Path, user_ttl_days: int = 0) -> None:
         """Read the archive's files once; raises DataError when they hold no event."""
-        self._layout = layout_of(declaration)
+        self._layout, self._user_ttl_days = layout_of(declaration), user_ttl_days
         self._plan = FeaturePlan(self._layout)
         self._horizon_days = declaration.label.horizon_days
         self._activity = self._layout.counter(ACTIVITY_COUNTER)
@@ -150,7 +168,7 @@ class DataSet:
     def parts(self, as_of_days: Sequence[int], sampling: Sampling = EVERYONE) -> Iterator[Snapshot]:
         """Yield snapshots block of users by block; within a block in the order of time."""
         for start, stop in self.counts.blocks(BLOCK_USERS):
-            history = History(self._layout, self.counts.rows(start, stop), stop - start)
+            history = History(self._layout, self.counts.rows(start, stop), stop - start, self._user_ttl_days)
             for day in sorted(as_of_days):
                 yield self._part(history, start, stop, day, sampling)
 

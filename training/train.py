@@ -76,6 +76,7 @@ def train(
     test_fraction: float = 0.25,
     threshold: float = 0.5,
     truth_dir: Path | None = None,
+    user_ttl_days: int = 0,
     progress: Progress = lambda _: None,
 ) -> TrainingReport:
     """Train a model on the archive and register it as challenger.
@@ -84,6 +85,7 @@ def train(
         as_ofs: midnights (UTC) of the snapshots; default: weekly, with a whole horizon before and after each.
         threshold: probability from which a user counts as predicted to churn in accuracy, precision and recall.
         truth_dir: truth of a synthetic business, for the oracle's line in the report.
+        user_ttl_days: silence after which the stream forgets a user; 0: never.
 
     Raises:
         DataError: the archive is empty, too short for a time-ordered test, or holds one class only.
@@ -91,7 +93,10 @@ def train(
     watch = Stopwatch(progress)
     watch.step("reading the archive")
     horizon = declaration.label.horizon_days
-    with tempfile.TemporaryDirectory() as scratch, DataSet(declaration, files(archive_dir), Path(scratch)) as data:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        DataSet(declaration, files(archive_dir), Path(scratch), user_ttl_days) as data,
+    ):
         split = by_time(_snapshots(data, as_ofs, horizon), test_fraction, horizon)
         watch.step("building the snapshots")
         material = _material(data, split, horizon)

@@ -97,9 +97,11 @@ def admitted(happenings: Sequence[Happening], first_offset: int = 0) -> Admitted
     return events
 
 
-def fed(happenings: Sequence[Happening], batch_size: int = 1000, until_day: int | None = None) -> Partition:
+def fed(
+    happenings: Sequence[Happening], batch_size: int = 1000, until_day: int | None = None, user_ttl_days: int = 0
+) -> Partition:
     """Return a partition that took the happenings in batches, and then saw its clock reach midnight of a day."""
-    partition = Partition(LAYOUT, 0)
+    partition = Partition(LAYOUT, 0, user_ttl_days=user_ttl_days)
     for start in range(0, len(happenings), batch_size):
         part = happenings[start : start + batch_size]
         list(partition.ingest(admitted(part, start), start + len(part)))

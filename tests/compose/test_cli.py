@@ -8,8 +8,10 @@ import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]  # as in topic_admin
 
 from churn.events import Event
+from churn.kafka_config import client_config
 from churn.model import GoldenRow, LogisticModel, Scorer
 from churn.settings import Settings
 from compose import topic_admin
@@ -96,6 +98,15 @@ def test_topics_with_other_partitions_are_refused(shell: Shell) -> None:
     result = shell.run("topics", CHURN_PARTITIONS="3")
     assert result.exit_code == 2
     assert "has 1 partitions, the settings say 3" in result.stderr
+
+
+def test_the_bound_of_dead_letters_follows_its_setting(shell: Shell) -> None:
+    prefix = f"{shell.variables['CHURN_TOPIC_PREFIX']}-bound"
+    for megabytes in ("64", "128"):
+        shell.run("topics", CHURN_TOPIC_PREFIX=prefix, CHURN_DEAD_LETTERS_MAX_MB=megabytes)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, f"{prefix}-dead-letters")
+    (found,) = AdminClient(client_config(shell.settings)).describe_configs([resource]).values()
+    assert found.result(10)["retention.bytes"].value == "134217728"
 
 
 def test_a_kafka_that_is_away_is_named(shell: Shell, free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:

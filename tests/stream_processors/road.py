@@ -71,7 +71,7 @@ class Road:
 
     def _vectors(self, number: int, records: list[Record]) -> dict[str, bytes]:
         layout = layout_of(self.declaration)
-        partition = Partition(layout, number)
+        partition = Partition(layout, number, user_ttl_days=self.settings.user_ttl_days)
         admitted, _ = Admission(layout, self.settings.max_future_minutes * 60_000_000).admit(records)
         list(partition.ingest(admitted, records[-1].offset + 1))
         emission = partition.refresh()

@@ -43,7 +43,7 @@ def changelog(settings: Settings) -> Iterator[Changelog]:
 
 
 def stored(settings: Settings) -> tuple[PartitionMeta | None, dict[bytes, bytes]]:
-    return read(client_config(settings), USER_STATE.name(settings.topic_prefix), 2)
+    return read(client_config(settings), USER_STATE.name(settings.topic_prefix), 2)[:2]
 
 
 def test_an_untouched_partition_has_no_state(settings: Settings) -> None:

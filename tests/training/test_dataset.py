@@ -94,18 +94,25 @@ def admitted(events: Sequence[Event]) -> Admitted:
     return passed
 
 
-def streamed(events: Sequence[tuple[Event, int]], as_of_day: int) -> dict[str, Floats]:
+def streamed(events: Sequence[tuple[Event, int]], as_of_day: int, user_ttl_days: int = 0) -> dict[str, Floats]:
     """Return vectors as of a midnight by the stream: each day applies what arrived on it, late events included."""
     slab = Slab(LAYOUT, START)
     before = [pair for pair in events if to_us(pair[0].occurred_at) < as_of_day * DAY_US]
     for day in range(START, as_of_day):
-        slab.advance(day)
+        turn(slab, day, user_ttl_days)
         arrives = [e for e, late in before if min(to_us(e.occurred_at) // DAY_US + late, as_of_day - 1) == day]
         if arrives:
             slab.apply(admitted(arrives))
-    slab.advance(as_of_day)
-    matrix = FeaturePlan(LAYOUT).compute(slab.facts(slice(0, len(slab))))
-    return dict(zip(slab.names, matrix, strict=True))
+    turn(slab, as_of_day, user_ttl_days)
+    slots = np.flatnonzero(slab.occupied())
+    matrix = FeaturePlan(LAYOUT).compute(slab.facts(slots))
+    return dict(zip([slab.names[slot] for slot in slots], matrix, strict=True))
+
+
+def turn(slab: Slab, day: int, user_ttl_days: int) -> None:
+    slab.advance(day)
+    if user_ttl_days:
+        slab.remove(np.flatnonzero(slab.occupied() & (slab.last_days() < day - user_ttl_days)))
 
 
 @given(st.lists(one_event(), min_size=1, max_size=40))
@@ -116,6 +123,20 @@ def test_batch_gives_the_bits_of_the_stream_on_random_histories(pairs: list[tupl
         with DataSet(DECLARED, files, Path(name)) as data:
             for part in data.parts(SNAPSHOTS):
                 expected = streamed(pairs, part.as_of_day)
+                assert sorted(part.users) == sorted(expected)
+                for user, vector in zip(part.users, part.matrix, strict=True):
+                    assert vector.tobytes() == expected[user].tobytes()
+
+
+@given(st.lists(one_event(), min_size=1, max_size=40), st.integers(31, 60))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_both_forget_the_same_users_at_the_same_midnights(pairs: list[tuple[Event, int]], ttl_days: int) -> None:
+    in_time = [(event, 0) for event, _ in pairs]
+    with tempfile.TemporaryDirectory() as name:
+        files = archive(Path(name), [event for event, _ in in_time])
+        with DataSet(DECLARED, files, Path(name), ttl_days) as data:
+            for part in data.parts(SNAPSHOTS):
+                expected = streamed(in_time, part.as_of_day, ttl_days)
                 assert sorted(part.users) == sorted(expected)
                 for user, vector in zip(part.users, part.matrix, strict=True):
                     assert vector.tobytes() == expected[user].tobytes()

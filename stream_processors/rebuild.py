@@ -1,0 +1,164 @@
+"""Building the state anew, by the present declaration, from the archive and the log.
+
+State is a fold over accepted events in the order of their offsets. What the topic still holds is read from the topic, and
+admitted by the present declaration; only what its retention has dropped is read from the archive. The archive holds the
+accepted events of every offset below its end, in the same order, so the fold is the one that a worker would have made.
+
+The fold runs beside the workers. Then the partition is claimed, which stops its former owner, the fold goes on to the
+end of the topic, and one transaction replaces all users and the partition's own record. A kill before it leaves the old
+state, and after it the new one; a rebuild may be repeated.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from confluent_kafka import KafkaException, TopicPartition
+
+from churn.admission import Admission, Record, Refusal
+from churn.declaration import Declaration
+from churn.errors import OutageError
+from churn.kafka_config import client_config
+from churn.layout import layout_of
+from churn.packing import PartitionMeta, hold, pack
+from churn.partition import Partition
+from churn.settings import Settings
+from churn.summary import summary
+from churn.topics import ACTIVITY, DEAD_LETTERS, USER_STATE
+from stream_processors.archived import archived
+from stream_processors.changelog import READ_AT_ONCE, TIMEOUT_SECONDS, Changelog, Stored, read, reader
+from stream_processors.letters import DeadLetter, Ration, letter_of
+from stream_processors.remembering import record_of
+
+MAX_SILENT_READS = 150
+BATCH_RECORDS = 10_000
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What became of one partition: `read_from` is where the topic began, below it events came from the archive."""
+
+    partition: int
+    users: int
+    archived_events: int
+    read_from: int
+    next_offset: int
+
+
+class Rebuilder:
+    """Rebuilds partitions, one at a time."""
+
+    def __init__(self, settings: Settings, declaration: Declaration) -> None:
+        prefix = settings.topic_prefix
+        self._config, self._settings = client_config(settings), settings
+        self._activity, self._state = ACTIVITY.name(prefix), USER_STATE.name(prefix)
+        self._letters = DEAD_LETTERS.name(prefix)
+        self._layout, self._declaration = layout_of(declaration), declaration
+        self._refused: list[Refusal] = []
+        self._first_unread = 0
+        self.admission = Admission(self._layout, settings.max_future_minutes * 60_000_000)
+
+    def rebuild(self, number: int) -> Rebuilt:
+        """Build one partition anew and put it in the place of its old state.
+
+        Raises:
+            DataError: events are neither in the archive nor on the topic.
+            OutageError: Kafka does not answer; nothing has changed, run it again.
+        """
+        low, end = self._ends(number)
+        # The owner has written the letters of everything below; the rest is refused here for the first time.
+        before = read(self._config, self._state, number).meta
+        self._refused, self._first_unread = [], before.next_offset if before else 0
+        state = Partition(self._layout, number, user_ttl_days=self._settings.user_ttl_days)
+        archived_events = self._fold_archive(state, low)
+        self._fold_log(state, low, end)
+        changelog = Changelog(self._config, self._state, number, self._letters)
+        try:
+            changelog.claim()
+            # The former owner has stopped; what it read in the meantime is read here too.
+            self._fold_log(state, end, self._ends(number)[1])
+            self._replace(state, changelog, read(self._config, self._state, number))
+        finally:
+            changelog.close()
+        return Rebuilt(number, state.present, archived_events, low, state.next_offset)
+
+    def _ends(self, number: int) -> tuple[int, int]:
+        consumer = reader(self._config)
+        try:
+            low, end = consumer.get_watermark_offsets(TopicPartition(self._activity, number), timeout=TIMEOUT_SECONDS)
+        except KafkaException as error:
+            raise OutageError(f"{self._activity} partition {number} cannot be read: {error.args[0].str()}") from error
+        finally:
+            consumer.close()
+        return int(low), int(end)
+
+    def _fold_archive(self, state: Partition, below: int) -> int:
+        events = 0
+        if below:
+            for records in archived(self._settings.archive_dir, state.number, below):
+                events += len(records)
+                for start in range(0, len(records), BATCH_RECORDS):
+                    self._fold(state, records[start : start + BATCH_RECORDS])
+            state.next_offset = below
+        return events
+
+    def _fold_log(self, state: Partition, start: int, stop: int) -> None:
+        for records in self._log(state.number, start, stop):
+            self._fold(state, records)
+        state.next_offset = max(state.next_offset, stop)
+
+    def _fold(self, state: Partition, records: list[Record]) -> None:
+        admitted, refusals = self.admission.admit(records)
+        self._refused += [refusal for refusal in refusals if refusal.record.offset >= self._first_unread]
+        for _ in state.ingest(admitted, records[-1].offset + 1):
+            pass  # vectors and labels of past midnights were emitted by the owner of that time
+
+    def _log(self, number: int, start: int, stop: int) -> Iterator[list[Record]]:
+        if start >= stop:
+            return
+        consumer = reader(self._config)
+        try:
+            consumer.assign([TopicPartition(self._activity, number, start)])
+            silent_reads = 0
+            while silent_reads < MAX_SILENT_READS:
+                messages = consumer.consume(READ_AT_ONCE, timeout=0.2)
+                silent_reads = 0 if messages else silent_reads + 1
+                records = [record_of(message) for message in messages if message.error() is None]
+                below = [record for record in records if record.offset < stop]
+                if below:
+                    yield below
+                if len(records) < len(messages) or any(record.offset >= stop - 1 for record in records):
+                    return
+            raise OutageError(f"{self._activity} partition {number}: no answer for {MAX_SILENT_READS * 0.2:g} s")
+        except KafkaException as error:
+            raise OutageError(f"{self._activity} partition {number} cannot be read: {error.args[0].str()}") from error
+        finally:
+            consumer.close()
+
+    def _replace(self, state: Partition, changelog: Changelog, stored: Stored) -> None:
+        _catch_up(state, stored.meta)
+        slots = np.flatnonzero(state.slab.occupied())
+        users, present = state.names(slots), state.slab.slot_of
+        gone = [user for user in (key.decode() for key in stored.users) if user not in present]
+        clock, epoch = state.clock, stored.meta.epoch + 1 if stored.meta else 1
+        meta = PartitionMeta(
+            self._declaration.feature_set_version, self._settings.partitions, state.next_offset, clock.watermark_us,
+            clock.arrived_us, epoch, unemitted=True, rebuilt_below=state.next_offset,
+        )  # fmt: skip
+        values = [*[None] * len(gone), *pack(hold(state.slab, slots))]
+        changelog.write(
+            [*gone, *users], values, meta, self._new_letters(stored.meta, state.number), summary(self._declaration)
+        )
+
+    def _new_letters(self, stored: PartitionMeta | None, number: int) -> list[DeadLetter]:
+        first = stored.next_offset if stored else 0
+        new = Ration().kept([refusal for refusal in self._refused if refusal.record.offset >= first])
+        return [letter_of(self._activity, number, refusal) for refusal in new]
+
+
+def _catch_up(state: Partition, meta: PartitionMeta | None) -> None:
+    """Step over the midnights that the former owner has stepped over: their labels were emitted."""
+    ahead_us = meta.watermark_us - state.clock.watermark_us if meta else 0
+    if ahead_us > 0:
+        for _ in state.advance(state.clock.arrived_us + ahead_us):
+            pass

@@ -1,0 +1,106 @@
+"""Reading again the event ids that duplicates are recognised by.
+
+A record that was refused when it came, and would be admitted now (the declaration changed, or a setting), was not counted:
+its id must not make a duplicate of the same event when its dead letter is replayed. The letters say which these are.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from churn.admission import Admission, Record
+from churn.duplicates import DuplicateFilter, rebuild_from
+from churn.errors import OutageError
+from churn.kafka_config import ClientConfig
+from stream_processors.changelog import READ_AT_ONCE, TIMEOUT_SECONDS, reader
+
+CLOCKS_APART_MS = 3_600_000
+"""Letters carry the time of their worker, records that of the broker; clocks are less than an hour apart."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """One partition of the activity topic, and where its refused records go."""
+
+    config: ClientConfig
+    activity: str
+    letters: str
+    number: int
+
+
+def remember_ids(
+    log: Log, next_offset: int, admission: Admission, seen: DuplicateFilter, rebuilt_below: int = 0
+) -> int:
+    """Remember the ids of events below `next_offset`; returns the end of the partition.
+
+    Below `rebuilt_below` the present declaration has admitted what was refused at first.
+
+    Raises:
+        OutageError: Kafka does not answer.
+    """
+    consumer = reader(log.config)
+    try:
+        place = TopicPartition(log.activity, log.number)
+        low, end = consumer.get_watermark_offsets(place, timeout=TIMEOUT_SECONDS)
+        start = max(low, rebuild_from(next_offset))
+        if start < min(next_offset, end):
+            consumer.assign([TopicPartition(log.activity, log.number, start)])
+            _remember(consumer, log, min(next_offset, end), admission, seen, rebuilt_below)
+        return int(end)
+    except KafkaException as error:
+        raise OutageError(f"{log.activity} partition {log.number} cannot be read: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+
+
+def _remember(
+    consumer: Consumer, log: Log, stop: int, admission: Admission, seen: DuplicateFilter, rebuilt_below: int
+) -> None:
+    reached, refused = False, None
+    while not reached:
+        messages = consumer.consume(READ_AT_ONCE, timeout=0.2)
+        records = [record_of(message) for message in messages if message.error() is None]
+        reached = len(records) < len(messages) or any(record.offset >= stop - 1 for record in records)
+        if records and refused is None:
+            refused = refused_offsets(log, records[0].arrived_us // 1000 - CLOCKS_APART_MS)
+            refused = {offset for offset in refused if offset >= rebuilt_below}
+        records = [record for record in records if record.offset < stop and record.offset not in (refused or ())]
+        if records:
+            seen.fresh(admission.admit(records)[0])
+
+
+def record_of(message: Message) -> Record:
+    """Return a message of the activity topic as a record."""
+    return Record(message.offset() or 0, message.timestamp()[1] * 1000, message.key(), message.value())
+
+
+def refused_offsets(log: Log, since_ms: int) -> set[int]:
+    """Return which records of the partition have dead letters, by the letters written since then."""
+    consumer = reader(log.config)
+    try:
+        (first,) = consumer.offsets_for_times([TopicPartition(log.letters, 0, max(0, since_ms))], TIMEOUT_SECONDS)
+        if first.offset < 0:  # no letter is as young
+            return set()
+        consumer.assign([first])
+        found: set[int] = set()
+        while True:
+            messages = consumer.consume(READ_AT_ONCE, timeout=0.2)
+            found |= {offset for m in messages if (offset := _refused(m, log.number)) is not None}
+            if any(_ends(message) for message in messages):
+                return found
+    finally:
+        consumer.close()
+
+
+def _ends(message: Message) -> bool:
+    error = message.error()
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:
+        raise KafkaException(error)
+    return error is not None
+
+
+def _refused(message: Message, number: int) -> int | None:
+    headers: Collection[tuple[str, bytes]] = message.headers() or [] if message.error() is None else []  # type: ignore[assignment]  # a mapping is only ever given, never read
+    found = dict(headers)
+    return int(found["offset"]) if found.get("partition") == b"%d" % number else None
