@@ -65,6 +65,10 @@ class Settings(BaseModel):
     max_future_minutes: int = Field(
         default=10, ge=0, le=1440, description="how far ahead of its arrival an event may be dated"
     )
+    fault_point: str = Field(
+        default="",
+        description="for tests: `NAME:3` kills a worker at the third passing of a point of `churn/fault_points.py`",
+    )
 
     @property
     def archive_dir(self) -> Path:

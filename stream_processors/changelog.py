@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from churn.errors import DataError, OutageError
+from churn.fault_points import passing
 from churn.kafka_config import ClientConfig
 from churn.packing import META_KEY, PartitionMeta, decode_meta, encode_meta
 from churn.topics import LARGE_MESSAGE_BYTES
@@ -72,12 +73,16 @@ class Changelog:
         with self._lock:
             try:
                 self._producer.begin_transaction()
+                passing("features.transaction_begun")
                 for user, value in zip(users, values, strict=True):
                     self._produce(user.encode(), value)
+                passing("features.transaction_users")
                 for letter in letters:
                     self._produce_letter(letter)
                 self._produce(META_KEY, encode_meta(meta))
+                passing("features.transaction_full")
                 self._producer.commit_transaction(TIMEOUT_SECONDS)
+                passing("features.transaction_committed")
             except KafkaException as error:
                 self._abort(error)
                 raise _outage(error) from error

@@ -23,6 +23,7 @@ from churn.admission import Admission, Record
 from churn.blocks import BLOCK_USERS, FeatureBlock, LabelBlock, encode
 from churn.declaration import Declaration
 from churn.errors import OutageError
+from churn.fault_points import passing
 from churn.kafka_config import client_config
 from churn.layout import layout_of
 from churn.packing import Held, PartitionMeta, hold, pack
@@ -158,6 +159,7 @@ class FeaturesRole:
         for effect in owned.state.ingest(admitted, records[-1].offset + 1):
             self._take(owned, effect)
         owned.note(records, end_offset)
+        passing("features.after_apply")
         self._measure(owned, len(records))
 
     def _measure(self, owned: OwnedPartition, records: int) -> None:
@@ -200,6 +202,7 @@ class FeaturesRole:
                 self._version, state.names(slots), emission.matrix[start : start + BLOCK_USERS].tobytes(), for_model,
             )  # fmt: skip
             self._output.send(self._features_topic, None, encode(block), state.number)
+        passing("features.after_send")
         if emission.arrived_us:
             owned.oldest_online_us = min(owned.oldest_online_us or emission.arrived_us, emission.arrived_us)
         self._instruments.count("churn_feature_rows", len(emission.slots), kind=emission.kind)
@@ -293,6 +296,7 @@ class FeaturesRole:
             owned.mark_stale(slots, bits)
             owned.oldest_online_us = arrived_us
             raise
+        passing("features.after_online")
         owned.fenced = True
         done_us = self._wall_us()
         self._instruments.observe("churn_online_write_seconds", (done_us - started_us) / 1e6)
@@ -359,6 +363,7 @@ class FeaturesRole:
         letters: list[DeadLetter],
     ) -> None:
         self._output.flush()
+        passing("features.after_delivery")
         owned.changelog.write(users, pack(held), meta, letters)
 
     def committable(self) -> Mapping[int, int]:

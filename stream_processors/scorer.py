@@ -15,6 +15,7 @@ from churn.admission import Record
 from churn.blocks import FeatureBlock, decode_features
 from churn.declaration import Declaration
 from churn.errors import OutageError
+from churn.fault_points import passing
 from churn.kafka_config import client_config
 from churn.model import Scored
 from churn.population import activity_teller
@@ -121,6 +122,7 @@ class ScorerRole:
             self._instruments.count("churn_unscored_rows", len(block.users))
             return
         self._publish(block, serving.scorer.score(block.matrix), serving.champion.version)
+        passing("scorer.after_send")
 
     def _publish(self, block: FeatureBlock, scored: Scored, version: str) -> None:
         reasons = self._explainer.reasons(block.matrix, scored.contributions)
@@ -194,6 +196,7 @@ class ScorerRole:
         started_us = self._wall_us()
         try:
             await asyncio.to_thread(rows.write, self._writer)
+            passing("scorer.after_online")
         except OutageError:
             self._pending.give_back(rows)
             raise
@@ -217,6 +220,7 @@ class ScorerRole:
             return
         await self._write_online()
         await asyncio.to_thread(self._output.flush)
+        passing("scorer.after_delivery")
         self._durable = positions
 
     def committable(self) -> Mapping[int, int]:
