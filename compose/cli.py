@@ -12,6 +12,7 @@ from churn.errors import ChurnError, InputError, OutageError
 from churn.settings import Settings
 from compose import look_commands, model_commands, produce_commands
 from compose.bench.command import bench
+from compose.chaos.command import chaos
 from compose.environment import read_settings, settings_table
 from compose.figures import json_option, write_figures
 
@@ -141,3 +142,4 @@ main.add_command(model_commands.models)
 main.add_command(look_commands.tail)
 main.add_command(look_commands.lookup)
 main.add_command(bench)
+main.add_command(chaos)
