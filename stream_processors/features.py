@@ -81,6 +81,8 @@ class FeaturesRole:
         self._checkpoints: dict[int, asyncio.Task[None]] = {}
         self._problems: dict[str, str] = {}
         self._retry_online_us = self._verified_us = 0
+        # In turn: a write of older vectors that is still under way must not end after one of newer vectors.
+        self._online_turn = asyncio.Lock()
         self._follower = ModelsFollower(config, MODELS.name(prefix), settings.model_name, self._on_champions)
         self._follower.following.start()
 
@@ -263,19 +265,23 @@ class FeaturesRole:
         fence = self._fence_of(owned)
         if owned.fenced and not await asyncio.to_thread(self._stands, fence, owned.online_run):
             self._refill(owned)
+            owned.fenced = False
 
     def _stands(self, fence: tuple[str, int], online_run: str) -> bool:
         return self._writer.holds(fence) and self._writer.run_id() == online_run
 
     def _refill(self, owned: OwnedPartition) -> None:
         log.warning("the online store lost rows; it is filled again from the state", partition=owned.state.number)
-        owned.fenced = False
-        owned.refresh_for = ""
+        owned.refresh_for = owned.refresh_for or ""
 
     def _fence_of(self, owned: OwnedPartition) -> tuple[str, int]:
         return f"{self._fence}{owned.state.number}", owned.epoch
 
     async def _write_online(self, owned: OwnedPartition) -> None:
+        async with self._online_turn:
+            await self._write_stale(owned)
+
+    async def _write_stale(self, owned: OwnedPartition) -> None:
         slots, bits = owned.take_stale(SLICE_USERS)
         if not len(slots):
             return
@@ -287,8 +293,9 @@ class FeaturesRole:
             if not owned.fenced:
                 owned.online_run = await asyncio.to_thread(self._writer.run_id)
             chosen = np.unpackbits(bits, axis=1, count=matrix.shape[1]).view(np.bool_)
-            await asyncio.to_thread(self._writer.write, users, matrix, as_of_us, fence, chosen)
+            unfenced = await asyncio.to_thread(self._writer.write, users, matrix, as_of_us, fence, chosen)
         except EmptiedError:
+            owned.fenced = False
             owned.mark_stale(slots)
             self._refill(owned)
             return
@@ -297,6 +304,9 @@ class FeaturesRole:
             owned.oldest_online_us = arrived_us
             raise
         passing("features.after_online")
+        # Emptied since the last look, which this write would hide from the next one, or while nobody owned the partition.
+        if unfenced and (owned.fenced or owned.epoch > 1):
+            self._refill(owned)
         owned.fenced = True
         done_us = self._wall_us()
         self._instruments.observe("churn_online_write_seconds", (done_us - started_us) / 1e6)
@@ -337,6 +347,10 @@ class FeaturesRole:
 
     async def _checkpoint(self, owned: OwnedPartition) -> None:
         state, number = owned.state, owned.state.number
+        if (
+            owned.emits_updates
+        ):  # events that came since the tick: with their vectors unsent, nobody would send them again
+            self._emit_updates(owned)
         slots, letters = state.take_unsaved(), self._letters[number]
         self._letters[number] = []
         users, held = state.names(slots), hold(state.slab, slots)

@@ -67,6 +67,8 @@ class ScorerRole:
         self._problems: dict[str, str] = {}
         self._settling: asyncio.Task[None] | None = None
         self._settled_us = self._retry_online_us = 0
+        # In turn: a write of older scores that is still under way must not end after one of newer scores.
+        self._online_turn = asyncio.Lock()
         self.model = ServingModel(settings.models_dir, declaration, instruments)
         self._follower = serve_champions(config, MODELS.name(prefix), settings.model_name, self.model)
         self._follower.following.start()
@@ -190,6 +192,10 @@ class ScorerRole:
             self._retry_online_us = self._wall_us() + RETRY_US
 
     async def _write_online(self) -> None:
+        async with self._online_turn:
+            await self._write_pending()
+
+    async def _write_pending(self) -> None:
         rows = self._pending.take()
         if not rows.users:
             return

@@ -20,7 +20,8 @@ from compose.processes import StartTimeoutError, wait_until
 
 DAYS_PER_SECOND = 0.4
 """How fast event time goes: a midnight every 2.5 s, so that many faults fall on one."""
-MOST_DAYS = 300
+MOST_DAYS, SECONDS_A_FAULT = 300, 5.0
+"""Events may not be of the future: time goes slower in a long campaign."""
 QUIET_SECONDS = 60.0
 MAX_OUTAGE_CPU = 0.2
 """What a worker may use of a core while Kafka or Redis is away: it waits, it does not spin."""
@@ -94,7 +95,8 @@ def chosen(plan: Plan) -> list[Kind]:
 
 def run(stage: Stage, plan: Plan, say: Say) -> Result:
     """Run a campaign on a stage with no workers yet."""
-    step_days = min(DAYS_PER_SECOND, MOST_DAYS / max(1.0, plan.seconds + 4 * plan.outage_seconds)) / plan.rate
+    longest = min(plan.seconds, plan.faults * SECONDS_A_FAULT) + 4 * plan.outage_seconds
+    step_days = min(DAYS_PER_SECOND, MOST_DAYS / max(1.0, longest)) / plan.rate
     load = Load(plan.seed, plan.users, step_days * 86_400)
     result = Result()
     for name in FIRST_WORKERS:
