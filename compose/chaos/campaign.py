@@ -171,10 +171,9 @@ def _strike_all(scene: Scene, plan: Plan, result: Result, say: Say) -> None:
 
 def _strike(scene: Scene, kind: Kind, chance: random.Random) -> Struck:
     began = time.time()
-    try:
+    # What a fault needs may be hurt by another track's fault; it counts all the same.
+    with contextlib.suppress(OutageError), scene.stage.in_charge.get(kind.track, contextlib.nullcontext()):
         kind.strike(scene, chance)
-    except OutageError:  # what a fault needed was hurt by another track's fault; it counts all the same
-        scene.stage.note_end(kind.track)
     ended = time.time()
     for role in kind.hurts:
         scene.stage.ensure(role, wait=False)

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import redis
 
@@ -57,7 +58,7 @@ def kill_at_point(role: str) -> Strike:
     def strike(scene: Scene, chance: random.Random) -> None:
         spec = f"{chance.choice(points)}:{chance.randrange(1, 8)}"
         scene.stage.child(role).kill()
-        child = scene.stage.stack.start_service(role, extra={"CHURN_FAULT_POINT": spec}, wait=False)
+        child = scene.stage.arm(role, spec)
         try:
             wait_until(lambda: not child.is_running, POINT_SECONDS, spec)
         except StartTimeoutError:
@@ -117,15 +118,21 @@ def join_and_leave(role: str, dies: bool) -> Strike:
 
 
 def archive_away(scene: Scene, chance: random.Random) -> None:
-    """Put a file where the archive's folder was: nothing can be written, as on a disk that is full or gone."""
+    """Turn the archive's folder into a file: nothing can be written, as on a disk that is full or gone."""
     folder = scene.stage.settings.archive_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    away = folder.with_name("archive.away")
-    folder.rename(away)
-    folder.touch()
+    real = folder.readlink()
+    nothing = folder.with_name("archive.nothing")
+    nothing.touch()
+    turn(folder, Path(nothing.name))
     time.sleep(chance.uniform(1.0, 4.0))  # how long it is away
-    folder.unlink()
-    away.rename(folder)
+    turn(folder, real)
+
+
+def turn(link: Path, target: Path) -> None:
+    """Point a link elsewhere in one step."""
+    fresh = link.with_name(f"{link.name}.fresh")
+    fresh.symlink_to(target)
+    fresh.replace(link)
 
 
 def kafka_killed(scene: Scene, chance: random.Random) -> None:

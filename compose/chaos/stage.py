@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,14 +14,13 @@ import numpy as np
 import psutil
 
 from churn.declaration import Declaration
-from churn.errors import OutageError
 from churn.kafka_config import client_config
 from churn.model import GoldenRow, LogisticModel, Scorer
 from churn.scores import Champion
 from churn.settings import Settings
 from churn.topics import ACTIVITY, FEATURES, MODELS, Topic
 from compose.environment import read_settings
-from compose.local import LocalStack
+from compose.local import LocalStack, answers_ok
 from compose.nursery import NurserySupervisor
 from compose.processes import Child, wait_until
 from compose.topic_admin import ensure_topics
@@ -52,10 +51,14 @@ class Stage:
     settings: Settings
     declaration: Declaration
     scorer: Scorer
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """CHURN_* variables of this stage's workers, where several stages share a stack."""
     wanted: set[str] = field(default_factory=set)
     unasked: Counter[str] = field(default_factory=Counter)
     """How often each worker ended by itself."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    in_charge: dict[str, threading.RLock] = field(default_factory=lambda: {role: threading.RLock() for role in READS})
+    """Who hurts a role holds its lock: nobody else starts its workers meanwhile."""
+    _started: dict[str, float] = field(default_factory=dict)
 
     def child(self, instance: str) -> Child:
         """Return the present process of a worker."""
@@ -64,37 +67,48 @@ class Stage:
     def ensure(self, instance: str, wait: bool = True) -> None:
         """Have a worker running and ready, however often it must be started for that."""
         self.wanted.add(instance)
-        deadline = time.monotonic() + RECOVERY_SECONDS
-        while True:
-            try:
-                if not self._is_running(instance):
-                    self.stack.start_service(role_of(instance), instance, wait=False)
-                if wait:
-                    self.stack.wait_ready(instance, timeout_seconds=max(1.0, deadline - time.monotonic()))
-            except OutageError:
-                if time.monotonic() > deadline:
-                    raise
-                self.note_end(instance)
-                time.sleep(RESTART_PAUSE_SECONDS)  # what started and ended at once would spin
-            else:
-                return
+        self._start(instance)
+        if wait:
+            wait_until(lambda: self._answers(instance), RECOVERY_SECONDS, f"{instance} is ready")
+
+    def _answers(self, instance: str) -> bool:
+        self._start(instance)
+        return instance in self.stack.ports and answers_ok(self.stack.url(instance) + "/ready")
+
+    def _start(self, instance: str) -> None:
+        """Start a worker that does not run, unless somebody else is in charge of it."""
+        lock = self.in_charge[role_of(instance)]
+        if not lock.acquire(blocking=False):
+            return
+        try:
+            self._note_end(instance)
+            rested = time.monotonic() - self._started.get(instance, 0.0) > RESTART_PAUSE_SECONDS
+            if not self._is_running(instance) and rested:
+                self._started[instance] = time.monotonic()
+                self.stack.start_service(role_of(instance), instance, self.variables, wait=False)
+        finally:
+            lock.release()
+
+    def arm(self, instance: str, spec: str) -> Child:
+        """Start a worker that a fault point will kill, in the place of the present one."""
+        return self.stack.start_service(
+            role_of(instance), instance, {**self.variables, "CHURN_FAULT_POINT": spec}, wait=False
+        )
 
     def _is_running(self, instance: str) -> bool:
         child = self.stack.supervisor.children.get(instance)
         return child is not None and child.is_running
 
-    def note_end(self, instance: str) -> None:
+    def _note_end(self, instance: str) -> None:
         """Count a worker that ended although nobody asked it to."""
         child = self.stack.supervisor.children.get(instance)
         if child is not None and not child.is_running and not child.stop_asked:
             child.stop_asked = True  # counted once
-            with self._lock:
-                self.unasked[role_of(instance)] += 1
+            self.unasked[role_of(instance)] += 1
 
     def ensure_all(self, wait: bool = True) -> None:
         """Have every wanted worker running."""
         for instance in sorted(self.wanted):
-            self.note_end(instance)
             self.ensure(instance, wait)
 
     def dismiss(self, instance: str, kill: bool = False) -> None:
@@ -110,8 +124,7 @@ class Stage:
 
             def reached() -> bool:
                 for instance in [name for name in self.wanted if role_of(name) == role]:
-                    self.note_end(instance)
-                    self.ensure(instance, wait=False)
+                    self._start(instance)
                 return lag.done() >= end
 
             wait_until(reached, timeout_seconds, f"{role} has dealt with {end:,} records")
@@ -143,11 +156,20 @@ def role_of(instance: str) -> str:
 def staged(folder: Path, **variables: str) -> Iterator[Stage]:
     """Start Kafka and Redis in a folder and announce a model; workers are started by whoever wants them."""
     with LocalStack(folder, FAST | variables, supervisor=NurserySupervisor()) as stack:
-        names = {k: v for k, v in stack.environment().items() if k.startswith("CHURN_")}
-        settings = read_settings(names)
-        ensure_topics(settings)
-        declaration = load(settings.declaration)
-        yield Stage(stack, settings, declaration, promote(settings, declaration))
+        yield stage_on(stack, {})
+
+
+def stage_on(stack: LocalStack, variables: Mapping[str, str]) -> Stage:
+    """Return a stage on a running Kafka and Redis: topics, a folder for the archive, an announced model."""
+    names = {k: v for k, v in stack.environment().items() if k.startswith("CHURN_")}
+    settings = read_settings({**names, **variables})
+    ensure_topics(settings)
+    # A link can be turned to something else in one step: so the archive's folder goes away.
+    real = settings.archive_dir.with_name("archive.real")
+    real.mkdir(parents=True)
+    settings.archive_dir.symlink_to(real.name)
+    declaration = load(settings.declaration)
+    return Stage(stack, settings, declaration, promote(settings, declaration), variables)
 
 
 def promote(settings: Settings, declaration: Declaration) -> Scorer:
