@@ -1,14 +1,13 @@
 """Publishes a load at a steady rate in the background, outages or not."""
 
 import threading
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from churn.kafka_config import client_config
 from churn.settings import Settings
 from churn.topics import ACTIVITY
-from compose.chaos.load import Load, Record
+from compose.chaos.load import Load
 from producers.publisher import Publisher
 
 SLICE_SECONDS = 0.1
@@ -28,11 +27,6 @@ class Traffic:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
         self._failure: BaseException | None = None
-
-    def send(self, records: Sequence[Record]) -> None:
-        """Publish records beside the steady ones."""
-        with self._lock:
-            self._publisher.publish_all(records)
 
     def burst(self, kind: str, count: int) -> None:
         """Publish many of one kind at once: `duplicates`, `disorder` or `rubbish`."""
@@ -59,7 +53,7 @@ class Traffic:
         self._thread.join()
         if self._failure is not None:
             raise self._failure
-        self.send(self.load.last())
+        self._publisher.publish_all(self.load.last())
         self._publisher.flush()
 
     def __enter__(self) -> Self:

@@ -111,7 +111,7 @@ def learnt(stage: Stage, killed: Found) -> dict[str, OnlineState]:
         stage.stack.start_service("learner", point, variables, wait=False)
     for point in LEARNER:
         child = stage.child(point)
-        wait_until(lambda c=child: not c.is_running, 60, f"death at {point}")  # type: ignore[misc]  # mypy infers no type for a default
+        wait_until(lambda c=child: not c.is_running, 120, f"death at {point}")  # type: ignore[misc]  # mypy infers no type for a default
         stage.stack.start_service("learner", point, {"CHURN_DATA_DIR": str(folders[point])}, wait=False)
     ends = {m.partition(): (m.offset() or 0) + 1 for m in read(LABELS, stage.settings)}
     return {point: state_at(folder / "models" / "online", ends) for point, folder in folders.items()}
