@@ -103,10 +103,10 @@ class NurserySupervisor(Supervisor):
 
 def serve(orders: IO[str]) -> None:
     """Fork on request until the input ends."""
-    from compose import workers
+    from compose import cli, workers
     from training import learner
 
-    _ = workers, learner  # imported to be there in every child
+    _ = cli, workers, learner  # imported to be there in every child
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children that ended leave nothing behind
     gates: dict[int, int] = {}
     for line in orders:

@@ -1,6 +1,7 @@
 """A seeded campaign: faults on four tracks at once under load, then long outages, then the comparison of everything."""
 
 import contextlib
+import math
 import random
 import threading
 import time
@@ -157,7 +158,9 @@ def _strike_all(scene: Scene, plan: Plan, result: Result, say: Say) -> None:
                 return
             struck = _strike(scene, kind, chance)
             result.faults.append(struck)
-            say(f"{len(result.faults)}: {kind.name}, recovered in {struck.recovery_seconds:.1f} s")
+            waited = not math.isnan(struck.recovery_seconds)
+            outcome = f"recovered in {struck.recovery_seconds:.1f} s" if waited else "not waited for"
+            say(f"{len(result.faults)}: {kind.name}, {outcome}")
 
     with ThreadPoolExecutor(len(tracks), "track") as pool:
         running = [pool.submit(follow, name, kinds) for name, kinds in tracks.items()]

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 Record = tuple[str, bytes]
 
-START = datetime(2025, 1, 1, tzinfo=UTC)
+START = datetime(2025, 1, 1, 0, 0, 0, 123, tzinfo=UTC)
+"""No event falls on a midnight exactly: its vector would have the as_of of the midnight's own and hold one event more."""
 KINDS: tuple[tuple[str, str], ...] = (
     ("session_started", ""),
     ("lesson_completed", "minutes"),
