@@ -110,6 +110,10 @@ check-k8s: setup ## Check the Helm chart and the Argo CD applications
 bench: setup ## Measure throughput, freshness and latency on this machine
 	@$(RUN) -m compose bench $(ARGS)
 
+.PHONY: chaos
+chaos: setup ## Hurt a running system 220 times under load and compare everything (about 15 minutes)
+	@$(RUN) -m compose chaos --faults 220 --outage-seconds 30 $(ARGS)
+
 COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
     --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 

@@ -80,6 +80,10 @@ class Settings(BaseModel):
     max_future_minutes: int = Field(
         default=10, ge=0, le=1440, description="how far ahead of its arrival an event may be dated"
     )
+    fault_point: str = Field(
+        default="",
+        description="for tests: `NAME:3` kills a worker at the third passing of a point of `churn/fault_points.py`",
+    )
 
     @field_validator("user_ttl_days")
     @classmethod

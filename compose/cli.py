@@ -12,6 +12,7 @@ from churn.errors import ChurnError, InputError, OutageError
 from churn.settings import Settings
 from compose import letter_commands, look_commands, model_commands, past_commands, produce_commands
 from compose.bench.command import bench
+from compose.chaos.command import chaos
 from compose.environment import read_settings, settings_table
 from compose.figures import json_option, write_figures
 
@@ -154,3 +155,4 @@ main.add_command(past_commands.features)
 main.add_command(past_commands.audit)
 main.add_command(letter_commands.dead_letters)
 main.add_command(bench)
+main.add_command(chaos)

@@ -1,5 +1,7 @@
 """The composition root of the workers: the only place that builds their stores, clients and clocks."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -7,6 +9,7 @@ from collections.abc import Callable
 import redis
 
 from churn.errors import InputError
+from churn.fault_points import arm
 from churn.settings import Settings
 from feature_repo.declared import load
 from feature_repo.instruments import Instruments
@@ -42,6 +45,7 @@ def build_role(name: str, settings: Settings, instruments: Instruments) -> Role:
 
 def run(name: str, settings: Settings) -> None:
     """Run a worker until it is told to stop."""
+    arm(settings.fault_point, lambda: os.kill(os.getpid(), signal.SIGKILL))
     instruments = Instruments(name)
     if name == "learner":
         _run_learner(settings, instruments)
@@ -81,8 +85,6 @@ def _run_audit(settings: Settings, instruments: Instruments) -> None:
 
 def stop_on_signal(install: Callable[..., object] | None = None) -> threading.Event:
     """Return an event that SIGTERM and SIGINT set."""
-    import signal
-
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         (install or signal.signal)(number, lambda *_: stop.set())

@@ -1,5 +1,6 @@
 """The bulk writer of the online store: Feast's bytes, many users a round trip, fenced on request."""
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -30,7 +31,11 @@ class Fence(NamedTuple):
 
 
 class OnlineWriter:
-    """Writes rows that Feast reads, equal to Feast's own byte for byte; one thread at a time."""
+    """Writes rows that Feast reads, equal to Feast's own byte for byte; threads wait for each other.
+
+    A worker that gives up a partition writes it out while the write before may still be under way on another thread:
+    on one connection each would read the other's replies.
+    """
 
     def __init__(
         self, client: "redis.Redis", project: str, feature_names: Sequence[str], *, timeout_seconds: float = 10.0
@@ -41,7 +46,7 @@ class OnlineWriter:
             DeclarationError: two features share a hash field.
         """
         refuse_collisions(fields_by_view(feature_names))
-        self._wire = Wire(client, timeout_seconds)
+        self._wire, self._lock = Wire(client, timeout_seconds), threading.Lock()
         self._project = project
         self._feature_count = len(feature_names)
         self._features = FloatRows(project, USER_FEATURES, feature_names)
@@ -54,12 +59,13 @@ class OnlineWriter:
         as_of_us: int | Micros,
         fence: tuple[str, int] | None = None,
         chosen: Mask | None = None,
-    ) -> None:
+    ) -> bool:
         """Write feature rows: float32 [n, features], `as_of_us` one for all or int64 [n]; NaN becomes null.
 
         Older rows are overwritten whatever their time; of a user given twice the last row counts. `chosen`, bool
         [n, features], writes these fields alone over rows that are known to be there (users differ, then): Redis looks
-        for each field of a row from its beginning, so 12 fields of 53 cost it a fifth of all.
+        for each field of a row from its beginning, so 12 fields of 53 cost it a fifth of all. Returns whether there was
+        no fence: then these rows are the first, or Redis lost all rows before them.
 
         Raises:
             OutageError: not every row is known to be written; write all of them again.
@@ -73,12 +79,14 @@ class OnlineWriter:
                 f"{len(user_ids)} users need a matrix of {self._feature_count} features, got {matrix.shape}"
             )
         last = _last_rows(user_ids)
-        micros = _micros(as_of_us, len(user_ids))
+        micros, unfenced = _micros(as_of_us, len(user_ids)), False
         for start in range(0, len(last), SLAB_USERS):
             rows = last[start : start + SLAB_USERS]
             ids = [user_ids[i] for i in rows.tolist()]
             part = None if chosen is None else chosen[rows]
-            self._send(self._feature_batches(ids, matrix[rows], micros[rows], part), fence, whole=chosen is None)
+            batches = self._feature_batches(ids, matrix[rows], micros[rows], part)
+            unfenced |= self._send(batches, fence, whole=chosen is None)
+        return unfenced
 
     def write_scores(
         self,
@@ -112,22 +120,26 @@ class OnlineWriter:
 
     def claim(self, fence_key: str) -> Fence:
         """Take the fence from whoever holds it: every writer with an older epoch is refused from now on."""
-        (epoch,) = self._wire.exchange(command(b"INCR", fence_key.encode()), 1)
+        with self._lock:
+            (epoch,) = self._wire.exchange(command(b"INCR", fence_key.encode()), 1)
         return Fence(fence_key, int(epoch))
 
     def holds(self, fence: tuple[str, int]) -> bool:
         """Tell whether the fence stands in Redis; a fence that was written and is gone means that Redis lost its rows."""
-        (held,) = self._wire.exchange(command(b"GET", fence[0].encode()), 1)
+        with self._lock:
+            (held,) = self._wire.exchange(command(b"GET", fence[0].encode()), 1)
         return held is not None
 
     def run_id(self) -> str:
         """Return which start of which Redis answers; one that started again, or took over, may have lost late writes."""
-        (facts,) = self._wire.exchange(command(b"INFO", b"server"), 1)
+        with self._lock:
+            (facts,) = self._wire.exchange(command(b"INFO", b"server"), 1)
         return next(line[7:] for line in bytes(facts).decode().splitlines() if line.startswith("run_id:"))
 
     def close(self) -> None:
         """Close the connection."""
-        self._wire.close()
+        with self._lock:
+            self._wire.close()
 
     def _feature_batches(
         self, user_ids: Sequence[str], matrix: Floats, as_of_us: Micros, chosen: Mask | None
@@ -139,14 +151,17 @@ class OnlineWriter:
                 yield bytes(view[start : int(part[-1])]), len(part)
                 start = int(part[-1])
 
-    def _send(self, batches: Iterable[Batch], fence: tuple[str, int] | None, whole: bool = True) -> None:
+    def _send(self, batches: Iterable[Batch], fence: tuple[str, int] | None, whole: bool = True) -> bool:
+        unfenced = False
         for commands, count in batches:
-            if fence is None:
-                self._wire.exchange(commands, count)
-            else:
-                self._send_fenced(commands, count, Fence(*fence), whole)
+            with self._lock:
+                if fence is None:
+                    self._wire.exchange(commands, count)
+                else:
+                    unfenced |= self._send_fenced(commands, count, Fence(*fence), whole)
+        return unfenced
 
-    def _send_fenced(self, commands: bytes, count: int, fence: Fence, whole: bool) -> None:
+    def _send_fenced(self, commands: bytes, count: int, fence: Fence, whole: bool) -> bool:
         key, epoch = fence.key.encode(), b"%d" % fence.epoch
         for _ in range(FENCE_ATTEMPTS):
             held = self._held(key)
@@ -165,7 +180,7 @@ class OnlineWriter:
             results = self._wire.exchange(transaction, count + 2 + extra)[-1]
             if results is not None:
                 self._wire.check(results)
-                return
+                return held == 0
         raise OutageError(
             f"{fence.key} changed {FENCE_ATTEMPTS} times while being written under; nothing is lost, write again"
         )

@@ -14,6 +14,7 @@ import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from churn.errors import DataError, OutageError
+from churn.fault_points import passing
 from churn.kafka_config import ClientConfig
 from churn.packing import META_KEY, SUMMARY_KEY, PartitionMeta, decode_meta, encode_meta
 from churn.topics import LARGE_MESSAGE_BYTES
@@ -81,14 +82,18 @@ class Changelog:
         with self._lock:
             try:
                 self._producer.begin_transaction()
+                passing("features.transaction_begun")
                 for user, value in zip(users, values, strict=True):
                     self._produce(user.encode(), value)
+                passing("features.transaction_users")
                 for letter in letters:
                     self._produce_letter(letter)
                 if described is not None:
                     self._produce(SUMMARY_KEY, msgspec.json.encode(described))
                 self._produce(META_KEY, encode_meta(meta))
+                passing("features.transaction_full")
                 self._producer.commit_transaction(TIMEOUT_SECONDS)
+                passing("features.transaction_committed")
             except KafkaException as error:
                 self._abort(error)
                 raise _outage(error) from error

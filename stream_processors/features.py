@@ -24,6 +24,7 @@ from churn.admission import Admission, Record, Refusal
 from churn.blocks import BLOCK_USERS, FeatureBlock, LabelBlock, encode
 from churn.declaration import Declaration
 from churn.errors import OutageError
+from churn.fault_points import passing
 from churn.kafka_config import client_config
 from churn.layout import layout_of
 from churn.packing import Held, PartitionMeta, hold, pack
@@ -83,6 +84,8 @@ class FeaturesRole:
         self._checkpoints: dict[int, asyncio.Task[None]] = {}
         self._problems: dict[str, str] = {}
         self._retry_online_us = self._verified_us = 0
+        # In turn: a write of older vectors that is still under way must not end after one of newer vectors.
+        self._online_turn = asyncio.Lock()
         self._follower = ModelsFollower(config, MODELS.name(prefix), settings.model_name, self._on_champions)
         self._follower.following.start()
 
@@ -163,6 +166,7 @@ class FeaturesRole:
         for effect in owned.state.ingest(admitted, records[-1].offset + 1):
             self._take(owned, effect)
         owned.note(records, end_offset)
+        passing("features.after_apply")
         self._measure(owned, len(records))
 
     def _refuse(self, number: int, refusals: Sequence[Refusal], batch: Sequence[Record]) -> None:
@@ -216,6 +220,7 @@ class FeaturesRole:
                 self._version, state.names(slots), emission.matrix[start : start + BLOCK_USERS].tobytes(), for_model,
             )  # fmt: skip
             self._output.send(self._features_topic, None, encode(block), state.number)
+        passing("features.after_send")
         if emission.arrived_us:
             owned.oldest_online_us = min(owned.oldest_online_us or emission.arrived_us, emission.arrived_us)
         self._instruments.count("churn_feature_rows", len(emission.slots), kind=emission.kind)
@@ -276,16 +281,18 @@ class FeaturesRole:
     async def _verify_online(self, owned: OwnedPartition) -> None:
         """Refill an online store that lost rows: emptied (the fence goes with them), or started again from older ones."""
         fence = self._fence_of(owned)
-        if owned.fenced and not await asyncio.to_thread(self._stands, fence, owned.online_run):
+        async with self._online_turn:
+            lost = owned.fenced and not await asyncio.to_thread(self._stands, fence, owned.online_run)
+        if lost:
             self._refill(owned)
+            owned.fenced = False
 
     def _stands(self, fence: tuple[str, int], online_run: str) -> bool:
         return self._writer.holds(fence) and self._writer.run_id() == online_run
 
     def _refill(self, owned: OwnedPartition) -> None:
         log.warning("the online store lost rows; it is filled again from the state", partition=owned.state.number)
-        owned.fenced = False
-        owned.refresh_for = ""
+        owned.refresh_for = owned.refresh_for or ""
 
     def _fence_of(self, owned: OwnedPartition) -> tuple[str, int]:
         return f"{self._fence}{owned.state.number}", owned.epoch
@@ -296,13 +303,18 @@ class FeaturesRole:
         Only then do their values leave the changelog. After a kill in between the next owner finds them there and
         forgets them again, so no row stays behind.
         """
-        users = list(owned.departed)
-        if users:
-            await asyncio.to_thread(self._writer.delete, users, self._fence_of(owned))
-            del owned.departed[: len(users)]
-            owned.forgotten += users
+        async with self._online_turn:
+            users = list(owned.departed)
+            if users:
+                await asyncio.to_thread(self._writer.delete, users, self._fence_of(owned))
+                del owned.departed[: len(users)]
+                owned.forgotten += users
 
     async def _write_online(self, owned: OwnedPartition) -> None:
+        async with self._online_turn:
+            await self._write_stale(owned)
+
+    async def _write_stale(self, owned: OwnedPartition) -> None:
         slots, bits = owned.take_stale(SLICE_USERS)
         if not len(slots):
             return
@@ -314,8 +326,9 @@ class FeaturesRole:
             if not owned.fenced:
                 owned.online_run = await asyncio.to_thread(self._writer.run_id)
             chosen = np.unpackbits(bits, axis=1, count=matrix.shape[1]).view(np.bool_)
-            await asyncio.to_thread(self._writer.write, users, matrix, as_of_us, fence, chosen)
+            unfenced = await asyncio.to_thread(self._writer.write, users, matrix, as_of_us, fence, chosen)
         except EmptiedError:
+            owned.fenced = False
             owned.mark_stale(slots)
             self._refill(owned)
             return
@@ -323,6 +336,10 @@ class FeaturesRole:
             owned.mark_stale(slots, bits)
             owned.oldest_online_us = arrived_us
             raise
+        passing("features.after_online")
+        # Emptied since the last look, which this write would hide from the next one, or while nobody owned the partition.
+        if unfenced and (owned.fenced or owned.epoch > 1):
+            self._refill(owned)
         owned.fenced = True
         done_us = self._wall_us()
         self._instruments.observe("churn_online_write_seconds", (done_us - started_us) / 1e6)
@@ -363,6 +380,9 @@ class FeaturesRole:
 
     async def _checkpoint(self, owned: OwnedPartition) -> None:
         state, number = owned.state, owned.state.number
+        if owned.emits_updates:
+            # Events that came since the tick: were they saved with their vectors unsent, nobody would send them again.
+            self._emit_updates(owned)
         slots, letters, forgotten = state.take_unsaved(), self._letters[number], owned.take_forgotten()
         self._letters[number] = []
         users, held = state.names(slots), hold(state.slab, slots)
@@ -391,6 +411,7 @@ class FeaturesRole:
         forgotten: list[str],
     ) -> None:
         self._output.flush()
+        passing("features.after_delivery")
         owned.changelog.write([*forgotten, *users], [*[None] * len(forgotten), *pack(held)], meta, letters)
 
     def committable(self) -> Mapping[int, int]:

@@ -15,6 +15,7 @@ from churn.admission import Record
 from churn.blocks import FeatureBlock, decode_features
 from churn.declaration import Declaration
 from churn.errors import OutageError
+from churn.fault_points import passing
 from churn.kafka_config import client_config
 from churn.model import Scored
 from churn.population import activity_teller
@@ -66,6 +67,8 @@ class ScorerRole:
         self._problems: dict[str, str] = {}
         self._settling: asyncio.Task[None] | None = None
         self._settled_us = self._retry_online_us = 0
+        # In turn: a write of older scores that is still under way must not end after one of newer scores.
+        self._online_turn = asyncio.Lock()
         self.model = ServingModel(settings.models_dir, declaration, instruments)
         self._follower = serve_champions(config, MODELS.name(prefix), settings.model_name, self.model)
         self._follower.following.start()
@@ -121,6 +124,7 @@ class ScorerRole:
             self._instruments.count("churn_unscored_rows", len(block.users))
             return
         self._publish(block, serving.scorer.score(block.matrix), serving.champion.version)
+        passing("scorer.after_send")
 
     def _publish(self, block: FeatureBlock, scored: Scored, version: str) -> None:
         reasons = self._explainer.reasons(block.matrix, scored.contributions)
@@ -188,12 +192,17 @@ class ScorerRole:
             self._retry_online_us = self._wall_us() + RETRY_US
 
     async def _write_online(self) -> None:
+        async with self._online_turn:
+            await self._write_pending()
+
+    async def _write_pending(self) -> None:
         rows = self._pending.take()
         if not rows.users:
             return
         started_us = self._wall_us()
         try:
             await asyncio.to_thread(rows.write, self._writer)
+            passing("scorer.after_online")
         except OutageError:
             self._pending.give_back(rows)
             raise
@@ -217,6 +226,7 @@ class ScorerRole:
             return
         await self._write_online()
         await asyncio.to_thread(self._output.flush)
+        passing("scorer.after_delivery")
         self._durable = positions
 
     def committable(self) -> Mapping[int, int]:

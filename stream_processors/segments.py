@@ -15,6 +15,7 @@ from churn.admission import Admitted
 from churn.declaration import Declaration
 from churn.errors import OutageError
 from churn.events import Event
+from churn.fault_points import passing
 from churn.layout import DAY_US
 from feature_repo.archive import MARKERS, Marker
 
@@ -40,7 +41,9 @@ class SegmentWriter:
         try:
             written = [self._write_day(stem, partition, day, events) for day, events in by_day(batches)]
             marker = Marker([name for name, _ in written], sum(rows for _, rows in written))
+            passing("archive.before_marker")
             self._place(f"{MARKERS}/{stem}.json", msgspec.json.encode(marker))
+            passing("archive.after_marker")
         except OSError as error:
             raise OutageError(
                 f"{self._folder}: segment {stem} cannot be written ({error.strerror or error}); free the disk, it is tried again"
@@ -51,6 +54,7 @@ class SegmentWriter:
         buffer = pa.BufferOutputStream()
         pq.write_table(self._table(partition, admitted), buffer, compression="zstd")
         self._place(name, buffer.getvalue())
+        passing("archive.after_file")
         return name, len(admitted)
 
     def _place(self, name: str, data: Any) -> None:
@@ -62,6 +66,7 @@ class SegmentWriter:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            passing("archive.before_rename")
             fresh.replace(path)
         finally:
             fresh.unlink(missing_ok=True)

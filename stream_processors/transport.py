@@ -17,6 +17,7 @@ from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
 from churn.admission import Record
+from churn.fault_points import passing
 from stream_processors.letters import Headers
 
 FULL_BUFFER_POLL_SECONDS = 0.005
@@ -52,6 +53,8 @@ class Batch(list[Record]):
 
 class Positions(Protocol):
     """What the transport asks the owner of the partitions."""
+
+    name: str
 
     async def acquire(self, partitions: Iterable[int], generation: int) -> Mapping[int, int]:
         """Load what is needed for these partitions; returns the offsets to start from (absent: the committed one)."""
@@ -120,8 +123,12 @@ class BatchConsumer(Consumer):
         """Commit the offsets whose effects are durable."""
         offsets = {TP(self.topic, p): o for p, o in self.positions.committable().items()}
         mine = {tp: o for tp, o in offsets.items() if tp in self.assignment() and o > (self._committed_offset[tp] or 0)}
-        if not mine or not await self._commit(mine):
+        if not mine:
             return False
+        passing(f"{self.positions.name}.before_group_commit")
+        if not await self._commit(mine):
+            return False
+        passing(f"{self.positions.name}.after_group_commit")
         self._committed_offset.update(mine)
         return True
 

@@ -15,6 +15,7 @@ import structlog
 from churn.blocks import FeatureBlock, LabelBlock, decode_features, decode_labels
 from churn.declaration import Declaration
 from churn.errors import DefectError
+from churn.fault_points import passing
 from churn.kafka_config import client_config
 from churn.settings import Settings
 from churn.topics import FEATURES, LABELS, MODELS
@@ -163,6 +164,7 @@ class Learner:
     def _save(self, labels: BlockReader) -> None:
         self._number += 1
         snapshot = self.course.snapshot()
+        passing("learner.before_snapshot")
         try:
             save(self._folder, self._number, snapshot)
         except OSError as error:
@@ -171,7 +173,9 @@ class Learner:
             return
         self._save_problem = ""
         self._unsaved_rows = self._unsaved_blocks = 0
+        passing("learner.after_snapshot")
         labels.commit({p: position.label_offset for p, position in snapshot.positions.items()})
+        passing("learner.after_group_commit")
 
     # --- blocks come in ---
 

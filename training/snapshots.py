@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from churn.errors import DataError
+from churn.fault_points import passing
 from training.delay_line import Position
 from training.online import RIVER_VERSION, OnlineState
 
@@ -40,6 +41,7 @@ def save(folder: Path, number: int, snapshot: Snapshot) -> Path:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+    passing("learner.before_rename")
     unfinished.replace(path)
     _clean(folder, path)
     return path

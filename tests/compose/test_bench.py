@@ -102,7 +102,7 @@ def test_the_stock_application_knows_every_aggregate() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["bench", "demo", "produce", "import", "oulad", "train", "score", "models", "lookup"]
+    "command", ["bench", "chaos", "demo", "produce", "import", "oulad", "train", "score", "models", "lookup"]
 )
 def test_every_command_that_prints_figures_can_write_them(command: str) -> None:
     assert "json_file" in {parameter.name for parameter in main.commands[command].params}

@@ -1,5 +1,6 @@
 """The bulk writer on a real Redis: Feast's bytes, nothing lost, nobody stale."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -157,6 +158,22 @@ def test_holder_of_the_fence_writes(redis_client: "redis.Redis", writer: OnlineW
 def test_lost_fence_is_raised_again(redis_client: "redis.Redis", writer: OnlineWriter) -> None:
     writer.write(["u1"], ONE_ROW, AS_OF_US, fence=Fence("fence", 7))
     assert redis_client.get("fence") == b"7"
+
+
+def test_a_write_tells_whether_there_was_a_fence(redis_client: "redis.Redis", writer: OnlineWriter) -> None:
+    told = [writer.write(["u1"], ONE_ROW, AS_OF_US, ("fence", 3)) for _ in range(2)]
+    redis_client.flushall()
+    assert [*told, writer.write(["u1"], ONE_ROW, AS_OF_US, ("fence", 3))] == [True, False, True]
+
+
+def test_threads_that_write_at_once_wait_for_each_other(redis_client: "redis.Redis", writer: OnlineWriter) -> None:
+    def write(number: int) -> bool:
+        return writer.write([f"u{number}"], ONE_ROW, AS_OF_US, ("fence", 3)) and writer.holds(("fence", 3))
+
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(write, range(200)))
+    assert sum(told) == 1
+    assert redis_client.dbsize() == 201
 
 
 def test_foreign_key_in_the_way_is_a_defect(redis_client: "redis.Redis", writer: OnlineWriter) -> None:

@@ -9,8 +9,11 @@ import pytest
 import redis
 
 from churn.admission import Record
+from churn.blocks import FeatureBlock, decode_features
 from churn.scores import to_us
 from churn.settings import Settings
+from churn.topics import FEATURES
+from compose.chaos.outcome import read
 from compose.kafka import KafkaServer
 from compose.redis_server import RedisServer
 from compose.topic_admin import ensure_topics
@@ -53,10 +56,15 @@ def gauges(instruments: Instruments) -> Gauges:
     return {(sample.name, sample.labels["partition"]): sample.value for sample in samples}
 
 
-def record(offset: int) -> Record:
+def record(offset: int, user_id: str = "u1") -> Record:
     """Return an event of a minute before AS_OF as the role takes it."""
-    user, value = event("u1", "session_started", AS_OF - timedelta(minutes=1), f"e{offset}")
+    user, value = event(user_id, "session_started", AS_OF - timedelta(minutes=1), f"e{offset}")
     return Record(offset, to_us(AS_OF), user.encode(), value)
+
+
+def blocks(made: Settings) -> list[FeatureBlock]:
+    """Return what lies on the features topic."""
+    return [decode_features(message.value() or b"") for message in read(FEATURES, made)]
 
 
 def test_a_partition_that_was_given_up_is_no_longer_spoken_of(role: FeaturesRole, instruments: Instruments) -> None:
@@ -97,3 +105,53 @@ def test_a_partition_without_events_has_no_time_yet(role: FeaturesRole, instrume
 
 async def _acquired(role: FeaturesRole) -> None:
     await role.acquire([0], 1)
+
+
+def test_an_emptying_that_a_write_would_hide_is_noticed(role: FeaturesRole, redis_client: "redis.Redis") -> None:
+    async def empty_between_two_events() -> None:
+        await role.acquire([0], 1)
+        await role.process(0, [record(0)], 1)
+        await role.tick()
+        redis_client.flushall()
+        await role.process(0, [record(1, "u2")], 2)
+        await role.tick()  # writes u2 and the fence, less than a second after the last look
+        await role.tick()
+
+    asyncio.run(empty_between_two_events())
+    assert redis_client.dbsize() == 3
+
+
+def test_an_emptying_that_nobody_saw_is_made_good_by_the_next_owner(
+    made: Settings, role: FeaturesRole, redis_client: "redis.Redis"
+) -> None:
+    async def own_and_lose() -> None:
+        await role.acquire([0], 1)
+        await role.process(0, [record(0)], 1)
+        await role.tick()
+        await role.release([0])
+
+    async def own_again() -> list[FeatureBlock]:
+        await role.acquire([0], 3)  # not the next generation: another owner may have been between
+        await role.tick()
+        await role.tick()
+        await role.release([0])
+        return blocks(made)
+
+    asyncio.run(own_and_lose())
+    redis_client.flushall()
+    assert [block.kind for block in asyncio.run(own_again()) if block.users] == ["update", "refresh"]
+
+
+def test_a_checkpoint_holds_no_event_whose_vector_nobody_sent(made: Settings, role: FeaturesRole) -> None:
+    async def process_while_a_tick_writes() -> None:
+        await role.acquire([0], 1)
+        await role.process(0, [record(0)], 1)
+        ticking = asyncio.create_task(role.tick())
+        await asyncio.sleep(0)  # the tick has sent its vectors and waits for Redis
+        await role.process(0, [record(1, "u2")], 2)
+        await ticking
+        while 0 not in role.committable():
+            await asyncio.sleep(0)  # the loop has its turn; nothing is waited for by the clock
+
+    asyncio.run(asyncio.wait_for(process_while_a_tick_writes(), 30))
+    assert {user for block in blocks(made) for user in block.users} >= {"u1", "u2"}

@@ -1,0 +1,208 @@
+"""A seeded campaign: faults on four tracks at once under load, then long outages, then the comparison of everything."""
+
+import contextlib
+import math
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from churn.errors import OutageError
+from compose.chaos.faults import KINDS, Kind, Scene
+from compose.chaos.load import Load
+from compose.chaos.outcome import Differences, Outcome
+from compose.chaos.pauses import Pause, pauses
+from compose.chaos.stage import READS, Stage
+from compose.chaos.traffic import Traffic
+from compose.processes import StartTimeoutError, wait_until
+
+DAYS_PER_SECOND = 0.4
+"""How fast event time goes: a midnight every 2.5 s, so that many faults fall on one."""
+MOST_DAYS, SECONDS_A_FAULT = 300, 5.0
+"""Events may not be of the future: time goes slower in a long campaign."""
+QUIET_SECONDS = 60.0
+MAX_OUTAGE_CPU = 0.2
+"""What a worker may use of a core while Kafka or Redis is away: it waits, it does not spin."""
+SETTLE_SECONDS = 2.0
+"""What was under way when an outage began is not the outage's."""
+FIRST_WORKERS = ("features", "scorer", "archive")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much, how long at most, and by which seed."""
+
+    faults: int
+    seed: int
+    seconds: float
+    outage_seconds: float
+    rate: float
+    users: int
+
+
+@dataclass(frozen=True)
+class Struck:
+    """A fault that happened: wall times in seconds since 1970, and how long until everybody hurt had caught up."""
+
+    kind: str
+    began: float
+    ended: float
+    recovery_seconds: float
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A server that was away: cores that each worker used meanwhile."""
+
+    server: str
+    seconds: float
+    cores: dict[str, float]
+
+
+@dataclass
+class Result:
+    """What happened and what differs."""
+
+    faults: list[Struck] = field(default_factory=list)
+    outages: list[Outage] = field(default_factory=list)
+    pauses: list[Pause] = field(default_factory=list)
+    differences: Differences = field(default_factory=dict)
+    unasked: dict[str, int] = field(default_factory=dict)
+    unreached: list[str] = field(default_factory=list)
+    figures: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Return the number of differences."""
+        return sum(map(len, self.differences.values()))
+
+
+def chosen(plan: Plan) -> list[Kind]:
+    """Return the faults in their order: every kind once before any comes again.
+
+    >>> len(chosen(Plan(faults=70, seed=1, seconds=0, outage_seconds=0, rate=0, users=0)))
+    70
+    """
+    chance, found = random.Random(plan.seed), list[Kind]()  # noqa: S311  a reproducible campaign
+    while len(found) < plan.faults:
+        found += chance.sample(KINDS, len(KINDS))
+    return found[: plan.faults]
+
+
+def run(stage: Stage, plan: Plan, say: Say) -> Result:
+    """Run a campaign on a stage with no workers yet."""
+    longest = min(plan.seconds, plan.faults * SECONDS_A_FAULT) + 4 * plan.outage_seconds
+    step_days = min(DAYS_PER_SECOND, MOST_DAYS / max(1.0, longest)) / plan.rate
+    load = Load(plan.seed, plan.users, step_days * 86_400)
+    result = Result()
+    for name in FIRST_WORKERS:
+        stage.ensure(name, wait=False)
+    stage.ensure_all()
+    with Traffic(stage.settings, load, plan.rate) as traffic:
+        scene = Scene(stage, traffic)
+        say("workers are ready; the faults begin")
+        _strike_all(scene, plan, result, say)
+        stage.ensure_all()
+        for server in ("Kafka", "Redis"):
+            result.outages.append(_outage(scene, server, plan.outage_seconds, say))
+    say("everything is published; waiting for the last record")
+    _settle(stage)
+    outcome = Outcome(stage.settings, stage.declaration, load.ledger, stage.scorer)
+    result.differences = settled(outcome, stage)
+    result.pauses = pauses(stage.settings, result.faults)
+    result.unasked, result.unreached = dict(stage.unasked), scene.unreached
+    ledger = load.ledger
+    result.figures = {
+        "events": len(ledger.event_ids), "users": len(ledger.users), "duplicates": ledger.duplicates,
+        "rubbish": ledger.rubbish, "days": (load.now - load.began).days,
+    }  # fmt: skip
+    return result
+
+
+def settled(outcome: Outcome, stage: Stage) -> Differences:
+    """Compare until nothing differs, for as long as the last writes may take; returns what is left."""
+    found: list[Differences] = [{}]
+
+    def equal() -> bool:
+        stage.ensure_all(wait=False)
+        found[0] = outcome.differences()
+        return not any(found[0].values())
+
+    with contextlib.suppress(StartTimeoutError):
+        wait_until(equal, QUIET_SECONDS, "nothing differs")
+    return found[0]
+
+
+def _settle(stage: Stage) -> None:
+    stage.ensure_all()
+    for role in READS:
+        stage.caught_up(role)
+
+
+def _strike_all(scene: Scene, plan: Plan, result: Result, say: Say) -> None:
+    """Strike the chosen faults, those of one track one after another."""
+    tracks: dict[str, list[Kind]] = defaultdict(list)
+    for kind in chosen(plan):
+        tracks[kind.track].append(kind)
+    stop, deadline = threading.Event(), time.monotonic() + plan.seconds
+
+    def follow(name: str, kinds: Sequence[Kind]) -> None:
+        chance = random.Random(f"{plan.seed} {name}")  # noqa: S311  a reproducible campaign
+        for kind in kinds:
+            if stop.is_set() or time.monotonic() > deadline:
+                return
+            struck = _strike(scene, kind, chance)
+            result.faults.append(struck)
+            waited = not math.isnan(struck.recovery_seconds)
+            outcome = f"recovered in {struck.recovery_seconds:.1f} s" if waited else "not waited for"
+            say(f"{len(result.faults)}: {kind.name}, {outcome}")
+
+    with ThreadPoolExecutor(len(tracks), "track") as pool:
+        running = [pool.submit(follow, name, kinds) for name, kinds in tracks.items()]
+        try:
+            wait(running, return_when=FIRST_EXCEPTION)
+        finally:
+            stop.set()
+    for each in running:
+        each.result()
+
+
+def _strike(scene: Scene, kind: Kind, chance: random.Random) -> Struck:
+    began = time.time()
+    # What a fault needs may be hurt by another track's fault; it counts all the same.
+    with contextlib.suppress(OutageError), scene.stage.in_charge.get(kind.track, contextlib.nullcontext()):
+        kind.strike(scene, chance)
+    ended = time.time()
+    for role in kind.hurts:
+        scene.stage.ensure(role, wait=False)
+    # Every third time nobody waits: the next fault hits who has not recovered.
+    if chance.random() < 1 / 3:
+        return Struck(kind.name, began, ended, float("nan"))
+    for role in kind.hurts:
+        scene.stage.ensure(role)
+        scene.stage.caught_up(role)
+    return Struck(kind.name, began, ended, time.time() - ended)
+
+
+def _outage(scene: Scene, server: str, seconds: float, say: Say) -> Outage:
+    """Take a server away and measure who spins; Kafka is killed, Redis as well."""
+    stage = scene.stage
+    for role in READS:
+        stage.caught_up(role)
+    target = stage.stack.kafka if server == "Kafka" else stage.stack.redis
+    target.kill()
+    time.sleep(SETTLE_SECONDS)  # what was under way ends
+    before, began = stage.cpu_seconds(), time.monotonic()
+    time.sleep(max(0.0, seconds - SETTLE_SECONDS))  # the length of the outage is the point
+    after, measured = stage.cpu_seconds(), time.monotonic() - began
+    target.start()
+    cores = {name: round((after[name] - before[name]) / measured, 3) for name in before if name in after}
+    say(f"{server} was away for {seconds:g} s; cores used: {cores}")
+    for role in READS:
+        stage.caught_up(role)
+    return Outage(server, seconds, cores)

@@ -1,0 +1,162 @@
+"""Starts services by forking a process that has imported their libraries already: 0.1 s a start instead of 3.
+
+A campaign that kills hundreds of workers would otherwise spend its time on imports. What is forked is the same command
+with the same environment, in a session of its own.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self, cast
+
+from compose.processes import POLL_SECONDS, WATCHER, Child, ChildSpec, Supervisor
+
+OURS = (sys.executable, "-m", "compose")
+
+
+@dataclass
+class Forked:
+    """A process that is no child of this one; its exit code is not known, only that it ended."""
+
+    pid: int
+    ended: bool = False
+
+    def poll(self) -> int | None:
+        """Return None while it runs, else 1."""
+        if not self.ended:
+            try:
+                os.kill(self.pid, 0)
+            except ProcessLookupError:
+                self.ended = True
+        return 1 if self.ended else None
+
+    def wait(self, timeout_seconds: float | None = None) -> int:
+        """Return when it has ended; raise TimeoutExpired after the deadline."""
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while self.poll() is None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout_seconds or 0.0)
+            time.sleep(POLL_SECONDS)
+        return 1
+
+
+@dataclass
+class NurserySupervisor(Supervisor):
+    """A supervisor whose services are forked from one process that stands ready."""
+
+    _nursery: Any = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def start(self, spec: ChildSpec) -> Child:
+        """Start a child under a name that is free or whose process has ended."""
+        if spec.argv[:3] != OURS:
+            return super().start(spec)
+        before = self.children.get(spec.name)
+        if before is not None and before.is_running:
+            raise ValueError(f"{spec.name} is running already (pid {before.pid}); stop it first")
+        spec.log_path.parent.mkdir(parents=True, exist_ok=True)
+        self.children[spec.name] = Child(spec, cast("subprocess.Popen[bytes]", self._fork(spec)))
+        return self.children[spec.name]
+
+    def _fork(self, spec: ChildSpec) -> Forked:
+        order = {"argv": spec.argv[3:], "env": dict(spec.env or {}), "log": str(spec.log_path), "cwd": str(spec.cwd)}
+        with self._lock:
+            pid = int(self._ask(order))
+            WATCHER.add(pid)
+            # Only now it runs: whenever this process is killed, nothing of it is left.
+            self._ask({"go": pid})
+        return Forked(pid)
+
+    def _ask(self, order: dict[str, Any]) -> str:
+        if self._nursery is None:
+            self._nursery = self._open()
+        self._nursery.stdin.write(json.dumps(order) + "\n")
+        self._nursery.stdin.flush()
+        return str(self._nursery.stdout.readline())
+
+    def _open(self) -> "subprocess.Popen[str]":
+        root = Path(__file__).resolve().parent.parent
+        argv = (sys.executable, "-m", "compose.nursery")
+        return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)  # noqa: S603  our own program
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if self._nursery is not None:
+            self._nursery.stdin.close()
+            self._nursery.wait()
+            self._nursery.stdout.close()
+            self._nursery = None
+
+
+def serve(orders: IO[str]) -> None:
+    """Fork on request until the input ends."""
+    from compose import cli, workers
+    from training import learner
+
+    _ = cli, workers, learner  # imported to be there in every child
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children that ended leave nothing behind
+    gates: dict[int, int] = {}
+    for line in orders:
+        order = json.loads(line)
+        if "go" in order:
+            os.close(gates.pop(order["go"]))
+            answer = "gone"
+        else:
+            reader, writer = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                os.close(writer)
+                _become(order, reader)
+            os.close(reader)
+            gates[pid] = writer
+            answer = str(pid)
+        print(answer, flush=True)
+
+
+def _become(order: dict[str, Any], gate: int) -> None:
+    """Be the service; never returns."""
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.read(gate, 1)
+    os.close(gate)
+    log = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    for target, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
+        os.dup2(source, target)
+    os.chdir(order["cwd"])
+    os.environ.clear()
+    os.environ.update(order["env"])
+    from compose.cli import main
+
+    sys.argv = ["churn", *order["argv"]]
+    code = 1
+    try:
+        main(args=order["argv"], prog_name="churn")
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        raise
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    serve(sys.stdin)
