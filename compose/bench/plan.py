@@ -28,10 +28,17 @@ class Sizes:
     loads: tuple[Load, ...]
     modes: tuple[Mode, ...]
     stock_events: int
+    peer_events: int
+    peers: tuple[str, ...]
+    scale_users: tuple[int, ...]
+    scale_events: int
+    state_users: int
     history_users: int
     history_days: int
-    freshness_rate: float
+    freshness_rates: tuple[float, ...]
     freshness_seconds: float
+    burst_events: int
+    road_events: int
     api_rate: float
     api_seconds: float
 

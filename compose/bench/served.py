@@ -1,5 +1,6 @@
 """A whole system with a history and a promoted model, for everything that is measured on a running system."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import redis
 
 from churn.declaration import Declaration
@@ -43,6 +45,13 @@ class Served:
     def used_bytes(self) -> int:
         """Return what Redis uses now."""
         return used_bytes(self.bench)
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return what every process has spent so far; `load` is this one, which publishes and reads."""
+        stack = self.bench.stack
+        children = {"kafka": stack.kafka.child, "redis": stack.redis.child, **stack.supervisor.children}
+        pids = {name: child.pid for name, child in children.items() if child and child.is_running}
+        return {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in {**pids, "load": os.getpid()}.items()}
 
 
 def used_bytes(bench: Bench) -> int:
