@@ -58,9 +58,11 @@ def bench(only: tuple[str, ...], folder: Path, out: Path | None, json_file: Path
     chosen = [part for part in PARTS if part in only or not only]
     with bench_in(folder.absolute() / "run", Sizes(**options)) as running:
         figures: dict[str, Any] = {"machine": machine.describe(running.stack.redis.url)}
-        for part, found in measured(running, chosen):
-            figures[part] = found
-            write_figures(json_file, figures)
+        try:
+            for part, found in measured(running, chosen):
+                figures[part] = found
+                write_figures(json_file, figures)
+        finally:  # what was measured before a part failed is worth its page
             if out is not None:
                 report.write(out, figures, options)
     for line in table(figures):

@@ -79,27 +79,39 @@ def page(folder: Path, figures: Mapping[str, Any], options: Mapping[str, Any]) -
         yield from tables(found)
 
 
-def tables(found: Mapping[str, Any], title: str = "") -> Iterator[str]:
-    """Yield a table of plain figures, one of each group of like rows, and so on below."""
+def tables(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a table of each group of rows with the same columns; a single row stands upright."""
+    groups: dict[tuple[str, ...], list[tuple[str, dict[str, Any]]]] = {}
+    for name, row in rows(found):
+        groups.setdefault(tuple(row), []).append((name, row))
+    for columns, members in groups.items():
+        if len(members) > 1:
+            cells = [[name, *map(_cell, row.values())] for name, row in members]
+            yield from _table("", ["", *columns], cells)
+        else:
+            name, row = members[0]
+            yield from _table(name, ["figure", "value"], [[column, _cell(row[column])] for column in columns])
+
+
+def rows(found: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what has figures of its own as a row; a group within a row of figures becomes columns of it.
+
+    >>> list(rows({"quix": {"skewed": {"seconds": 2, "cores": {"load": 0.1}}}}))
+    [('quix skewed', {'seconds': 2, 'cores.load': 0.1})]
+    """
     plain = {name: value for name, value in found.items() if not isinstance(value, Mapping)}
-    rows = {name: value for name, value in found.items() if isinstance(value, Mapping) and _is_row(value)}
+    if plain and path:
+        yield path, dict(flat(found))
+        return
     if plain:
-        yield from _table(title, ["figure", "value"], [[name, _cell(value)] for name, value in plain.items()])
-    if rows:
-        columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-        cells = [[name, *(_cell(row.get(column, "")) for column in columns)] for name, row in rows.items()]
-        yield from _table(title, ["", *columns], cells)
+        yield path, plain
     for name, below in found.items():
-        if isinstance(below, Mapping) and name not in rows:
-            yield from tables(below, f"{title} {name}".strip())
-
-
-def _is_row(found: Mapping[str, Any]) -> bool:
-    return not any(isinstance(value, Mapping) for value in found.values())
+        if isinstance(below, Mapping):
+            yield from rows(below, f"{path} {name}".strip())
 
 
 def _table(title: str, head: list[str], rows: list[list[str]]) -> Iterator[str]:
-    yield f"\n**{title}**\n" if title else ""
+    yield f"\n{title}:\n" if title else ""
     for line in (head, ["---"] * len(head), *rows):
         yield f"| {' | '.join(line)} |"
 

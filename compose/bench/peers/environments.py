@@ -17,10 +17,11 @@ VERSIONS = "import sys, importlib.metadata as m; print(*(f'{n} {m.version(n)}' f
 
 @dataclass(frozen=True)
 class Peer:
-    """One engine: its program, the packages whose versions count, and what it keeps and emits beside the counts.
+    """One engine: its program, the packages whose versions count, and where it keeps its state.
 
     `name`.lock holds the exact versions of its environment; without one it runs in this program's environment.
-    `load` names the size of its measurement: a slow engine needs fewer events for a rate that holds.
+    `load` names the size of its measurement: a slow engine needs fewer events for a rate that holds. An engine that
+    makes a row an event (`row_an_event`) is not done before it has made as many.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Peer:
     packages: tuple[str, ...]
     keeps: str
     load: Literal["events", "peer_events", "stock_events"] = "peer_events"
+    row_an_event: bool = True
 
     @property
     def lock(self) -> Path:
@@ -36,19 +38,11 @@ class Peer:
 
 
 PEERS = (
-    Peer(
-        "plain", "plain", ("confluent-kafka", "msgspec"), "nothing: it reads and decodes, and writes no rows", "events"
-    ),
-    Peer(
-        "faust",
-        "on_faust",
-        ("faust-streaming", "aiokafka"),
-        "a table in memory with its changelog topic; one row an event",
-        "stock_events",
-    ),
-    Peer("quix", "on_quix", ("quixstreams", "confluent-kafka"), "RocksDB with its changelog topic; one row an event"),
-    Peer("bytewax", "on_bytewax", ("bytewax", "confluent-kafka"), "memory alone, no recovery; one row an event"),
-    Peer("pathway", "on_pathway", ("pathway",), "memory alone, no persistence; one row a changed user and minibatch"),
+    Peer("plain", "plain", ("confluent-kafka", "msgspec"), "nothing", "events", row_an_event=False),
+    Peer("faust", "on_faust", ("faust-streaming", "aiokafka"), "memory, changelog topic", "stock_events"),
+    Peer("quix", "on_quix", ("quixstreams", "confluent-kafka"), "RocksDB, changelog topic"),
+    Peer("bytewax", "on_bytewax", ("bytewax", "confluent-kafka"), "memory alone"),
+    Peer("pathway", "on_pathway", ("pathway",), "memory alone", row_an_event=False),
 )
 NAMES = tuple(peer.name for peer in PEERS)
 

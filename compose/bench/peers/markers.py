@@ -10,7 +10,7 @@ from churn.kafka_config import client_config
 from churn.scores import from_us
 from churn.settings import Settings
 from churn.topics import ACTIVITY, FEATURES
-from compose.bench.peers.job import MARKER
+from compose.bench.peers.job import FETCH, MARKER
 from compose.bench.peers.tiles import Features, row
 from compose.processes import StartTimeoutError
 
@@ -30,7 +30,7 @@ class Markers:
         self._settings = settings
         self.rows = 0
         self._missing: set[bytes] = set()
-        self._consumer = Consumer({**client_config(settings), "group.id": f"{settings.topic_prefix}-markers"})
+        self._consumer = Consumer({**client_config(settings), "group.id": f"{settings.topic_prefix}-markers", **FETCH})
         target = FEATURES.name(settings.topic_prefix)
         self._consumer.assign([TopicPartition(target, number, 0) for number in range(settings.partitions)])
 
@@ -47,16 +47,17 @@ class Markers:
         if producer.flush(FLUSH_SECONDS):
             raise StartTimeoutError(f"markers {name}: not delivered after {FLUSH_SECONDS:g} s")
 
-    def wait(self, timeout_seconds: float, meanwhile: Callable[[], None]) -> None:
-        """Return when every marker's row was read.
+    def wait(self, rows: int, timeout_seconds: float, meanwhile: Callable[[], None]) -> None:
+        """Return when every marker's row was read, and at least so many rows in all.
 
         Raises:
             StartTimeoutError: some were not, in time.
         """
         deadline = time.monotonic() + timeout_seconds
-        while self._missing:
+        while self._missing or self.rows < rows:
             if time.monotonic() > deadline:
-                raise StartTimeoutError(f"rows {sorted(self._missing)}: not on the topic after {timeout_seconds:g} s")
+                missing = f"{self.rows:,} of {rows:,} rows, without those of {sorted(self._missing)}"
+                raise StartTimeoutError(f"{missing}: no more on the topic after {timeout_seconds:g} s")
             messages = self._consumer.consume(10_000, 0.02)
             self.rows += len(messages)
             self._missing.difference_update(message.value() for message in messages)

@@ -82,18 +82,19 @@ def _measure(bench: Bench, peer: Peer, python: Path, load: Load) -> dict[str, An
     with bench.fresh(f"bench-{peer.name}-{load}") as settings, closing(Markers(settings)) as markers:
         usage = Usage(_start(bench, settings, peer, python))
         markers.send("first")
-        markers.wait(START_SECONDS, usage.look)
+        markers.wait(0, START_SECONDS, usage.look)
         usage.child.freeze()
         stream.publish(bench, settings, load, "live", events)
         markers.send("last")
         rows_before, cpu_before, began = markers.rows, usage.cpu_seconds(), time.perf_counter()
         usage.child.thaw()
-        markers.wait(DONE_SECONDS, usage.look)
+        markers.wait(rows_before + events if peer.row_an_event else 0, DONE_SECONDS, usage.look)
         seconds, cpu_seconds = time.perf_counter() - began, usage.cpu_seconds() - cpu_before
     bench.say(f"{peer.name}, {load}: {events / seconds:,.0f} events/s")
     return {
         "events": events,
         "users": bench.sizes.users,
+        "state_in": peer.keeps,
         "rows": markers.rows - rows_before,
         "seconds": round(seconds, 3),
         "events_per_second": round(events / seconds),
