@@ -107,8 +107,8 @@ check-k8s: setup ## Check the Helm chart and the Argo CD applications
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" k8s/check.sh
 
 .PHONY: bench
-bench: setup ## Measure throughput, freshness and latency on this machine
-	@$(RUN) -m compose bench $(ARGS)
+bench: setup ## Measure everything on this machine, also beside other engines; writes .local/bench/report
+	@$(RUN) -m compose bench --out .local/bench/report $(ARGS)
 
 COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
     --no-emit-index-url --no-emit-find-links --no-annotate --no-header

@@ -32,12 +32,12 @@ def _bars(axis: Any, engines: Figures, loads: Sequence[str], figure: str) -> Non
         at = [list(engines).index(name) + place * height for name in names]
         colours = [OURS if name == "stream" else THEIRS for name in names]
         bars = axis.barh(at, values, height * 0.9, color=colours, alpha=1 - 0.35 * place)
-        axis.bar_label(bars, [f"{value:,.0f} {load.partition('_')[0]}" for value in values], fontsize=7, padding=2)
+        axis.bar_label(bars, [f"{_short(value)} {load.partition('_')[0]}" for value in values], fontsize=7, padding=2)
     axis.set_yticks([number + 0.4 - height / 2 for number in range(len(engines))], list(engines))
     axis.invert_yaxis()
     axis.set_xscale("log")
-    axis.margins(x=0.25)
-    axis.set_title(_words(figure), fontsize=9)
+    axis.margins(x=0.3)
+    axis.set_title(f"{_words(figure)} (log scale)", fontsize=9)
 
 
 def freshness(found: Figures, file: Path) -> bool:
@@ -80,7 +80,11 @@ def _line(axis: Any, across: Sequence[float], up: Sequence[float], label: str) -
     axis.plot(across, up, marker="o", label=label)
     axis.set_xscale("log")
     for x, y in zip(across, up, strict=True):
-        axis.annotate(f"{y:,g}", (x, y), textcoords="offset points", xytext=(0, 5), fontsize=7)
+        axis.annotate(_short(y), (x, y), textcoords="offset points", xytext=(0, 5), fontsize=7)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
 def _words(name: str) -> str:

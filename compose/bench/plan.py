@@ -17,6 +17,8 @@ from compose.local import LocalStack
 from compose.topic_admin import ensure_topics
 
 DECLARATION = "feature_repo/declarations/elearning.yaml"
+PATIENT = {"CHURN_SESSION_TIMEOUT_SECONDS": "120"}
+"""For a worker that is frozen while its load is published, and must not be taken for dead meanwhile."""
 
 
 @dataclass(frozen=True)

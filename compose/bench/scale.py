@@ -11,14 +11,12 @@ from churn.topics import ACTIVITY
 from compose.bench import stream
 from compose.bench.clock import now_us
 from compose.bench.load import everyone
-from compose.bench.plan import Bench
+from compose.bench.plan import PATIENT, Bench
 from compose.processes import wait_until
 from compose.waiting import Lag
 from producers.publisher import Publisher
 
 PATIENCE_SECONDS = 900.0
-SESSION_SECONDS = "120"
-"""A worker is frozen while its load is published, and must not be taken for dead meanwhile."""
 
 
 def measure(bench: Bench) -> dict[str, Any]:
@@ -29,7 +27,7 @@ def measure(bench: Bench) -> dict[str, Any]:
 def _measure(bench: Bench, users: int) -> dict[str, Any]:
     """Give everybody one event, look at the memory, then spend CPU on events of random ones of them."""
     count = bench.sizes.scale_events
-    with bench.fresh(f"bench-scale-{users}", CHURN_SESSION_TIMEOUT_SECONDS=SESSION_SECONDS) as settings:
+    with bench.fresh(f"bench-scale-{users}", **PATIENT) as settings:
         child = bench.stack.start_service("features")
         process = psutil.Process(child.pid)
         bytes_before = process.memory_info().rss

@@ -17,7 +17,7 @@ from churn.model import Scorer
 from churn.scores import Champion
 from churn.settings import Settings
 from churn.topics import ACTIVITY, FEATURES, MODELS
-from compose.bench.plan import Bench
+from compose.bench.plan import PATIENT, Bench
 from compose.waiting import wait_done
 from feature_repo import bundles
 from feature_repo.archive import files
@@ -63,7 +63,7 @@ def used_bytes(bench: Bench) -> int:
 @contextmanager
 def served(bench: Bench) -> Iterator[Served]:
     """Stream a synthetic history, fit and announce a model, and wait until everybody has a score."""
-    with bench.fresh("bench-served", CHURN_ARCHIVE_FLUSH_SECONDS="1") as settings:
+    with bench.fresh("bench-served", CHURN_ARCHIVE_FLUSH_SECONDS="1", **PATIENT) as settings:
         declaration, before = load(settings.declaration), used_bytes(bench)
         for name in SERVICES:
             bench.stack.start_service(name, wait=False)

@@ -62,6 +62,7 @@ def _recover(bench: Bench, settings: Settings, dated_us: int) -> dict[str, Any]:
     figures = {
         "seconds_to_first_event": round(first - began, 3),
         "seconds_to_all_partitions": round(last - began, 3),
+        "session_timeout_seconds": settings.session_timeout_seconds,
         "of_which_restore_seconds": round(_restore_seconds(bench), 3),
     }
     bench.say(f"recovery: first event after {figures['seconds_to_first_event']} s")
@@ -96,7 +97,7 @@ def _roll(bench: Bench, settings: Settings, users: int) -> dict[str, Any]:
     names = [user_name(number) for number in range(users)]
     sample = random.Random(7).sample(names, min(users, SAMPLE_USERS))  # noqa: S311  a fixed choice is wanted
     probes, starts = Probes(scored=False), ends(settings)
-    midnight = Midnight(users, set(sample), now_us() // DAY_US * DAY_US)
+    midnight = Midnight(users + BACK_PROBES, set(sample), now_us() // DAY_US * DAY_US)
     with watching(settings, probes), watching_midnight(settings, midnight):
         began_us = now_us()
 
