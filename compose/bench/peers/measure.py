@@ -52,6 +52,7 @@ class Usage:
 
 def measure(bench: Bench, ours: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return figures, versions and ratios; `ours` are figures of the stream by `load_live`, measured here if missing."""
+    ours = {name: row for name, row in ours.items() if name.endswith("_live")}
     ours = ours or {f"{load}_live": stream.measure_one(bench, load, "live") for load in bench.sizes.loads}
     found: dict[str, dict[str, Any]] = {"versions": {}, "skipped": {}, "stream": dict(ours), "ratio": {}}
     for peer in [peer for peer in PEERS if peer.name in bench.sizes.peers]:
