@@ -107,8 +107,8 @@ check-k8s: setup ## Check the Helm chart and the Argo CD applications
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" k8s/check.sh
 
 .PHONY: bench
-bench: setup ## Measure throughput, freshness and latency on this machine
-	@$(RUN) -m compose bench $(ARGS)
+bench: setup ## Measure everything on this machine, also beside other engines; writes .local/bench/report
+	@$(RUN) -m compose bench --out .local/bench/report $(ARGS)
 
 .PHONY: chaos
 chaos: setup ## Hurt a running system 220 times under load and compare everything (about 15 minutes)

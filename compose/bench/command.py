@@ -7,82 +7,104 @@ from typing import Any
 import click
 
 from compose.bench.load import LOADS, MODES
+from compose.bench.peers.environments import NAMES
 from compose.bench.plan import Bench, Sizes, bench_in
 from compose.figures import json_option, write_figures
 
-PARTS = ("stream", "stock", "memory", "freshness", "api", "batch")
+PARTS = ("stream", "stock", "peers", "scale", "state", "memory", "freshness", "road", "api", "batch")
+RATES = (1.0, 5_000.0, 20_000.0, 50_000.0)
+SCALE_USERS = (10_000, 200_000, 2_000_000)
 """In the order in which they run: probes come after the memory of ordinary users was measured."""
 
 
 @click.command()
 @click.option("--only", multiple=True, type=click.Choice(PARTS), help="measure only this (repeatable)")
 @click.option("--events", default=1_000_000, show_default=True, help="stream: preloaded events per run")
-@click.option("--users", default=200_000, show_default=True, help="stream, stock: users in the load")
+@click.option("--users", default=200_000, show_default=True, help="stream, stock, peers: users in the load")
 @click.option(
-    "--load", "loads", multiple=True, type=click.Choice(LOADS), default=LOADS, help="stream, stock (repeatable)"
+    "--load", "loads", multiple=True, type=click.Choice(LOADS), default=LOADS, help="stream, stock, peers (repeatable)"
 )
 @click.option("--mode", "modes", multiple=True, type=click.Choice(MODES), default=MODES, help="stream (repeatable)")
 @click.option("--stock-events", default=40_000, show_default=True, help="stock: at most so many events per run")
+@click.option("--peer", "peers", multiple=True, type=click.Choice(NAMES), default=NAMES, help="peers (repeatable)")
+@click.option("--peer-events", default=300_000, show_default=True, help="peers: events per run of the quick ones")
+@click.option("--scale-users", multiple=True, default=SCALE_USERS, show_default=True, help="scale: users (repeatable)")
+@click.option("--scale-events", default=500_000, show_default=True, help="scale: events, after one of everybody")
+@click.option("--state-users", default=1_000_000, show_default=True, help="state: users to restore and to roll")
 @click.option("--history-users", default=20_000, show_default=True, help="the rest: users of the running system")
 @click.option("--history-days", default=75, show_default=True, help="the rest: days of their history, at least 65")
-@click.option("--freshness-rate", default=5000.0, show_default=True, help="freshness: events a second")
-@click.option("--freshness-seconds", default=30.0, show_default=True, help="freshness: how long, after a warm-up")
+@click.option(
+    "--freshness-rate",
+    "freshness_rates",
+    multiple=True,
+    default=RATES,
+    show_default=True,
+    help="freshness: events a second (repeatable)",
+)
+@click.option(
+    "--freshness-seconds", default=30.0, show_default=True, help="freshness: how long at each rate, after a warm-up"
+)
+@click.option("--burst-events", default=200_000, show_default=True, help="freshness: events at once; 0 for none")
+@click.option("--road-events", default=300_000, show_default=True, help="road: preloaded events")
 @click.option("--api-rate", default=500.0, show_default=True, help="api: requests a second")
 @click.option("--api-seconds", default=20.0, show_default=True, help="api: how long")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(".local/bench"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="write report.md, its plots and bench.json to this folder")
 @json_option
-def bench(only: tuple[str, ...], folder: Path, json_file: Path | None, **options: Any) -> None:
+def bench(only: tuple[str, ...], folder: Path, out: Path | None, json_file: Path | None, **options: Any) -> None:
     """Measure throughput, freshness, latency and memory on this machine, on a Kafka and Redis of its own."""
-    from compose.bench import machine
+    from compose.bench import machine, report
 
     chosen = [part for part in PARTS if part in only or not only]
-    with bench_in(folder.absolute(), Sizes(**options)) as running:
+    with bench_in(folder.absolute() / "run", Sizes(**options)) as running:
         figures: dict[str, Any] = {"machine": machine.describe(running.stack.redis.url)}
-        for part, found in measured(running, chosen):
-            figures[part] = found
-            write_figures(json_file, figures)
+        try:
+            for part, found in measured(running, chosen):
+                figures[part] = found
+                write_figures(json_file, figures)
+        finally:  # what was measured before a part failed is worth its page
+            if out is not None:
+                report.write(out, figures, options)
     for line in table(figures):
         click.echo(line)
 
 
 def measured(running: Bench, chosen: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each chosen part's name and figures, and how many times stock Faust the stream is."""
-    from compose.bench import stock, stream
+    from compose.bench import scale, state, stock, stream
+    from compose.bench.peers import measure as peers
 
-    alone: dict[str, Callable[[Bench], dict[str, Any]]] = {"stream": stream.measure, "stock": stock.measure}
-    rates = {}
+    done: dict[str, dict[str, Any]] = {}
+    alone: dict[str, Callable[[Bench], dict[str, Any]]] = {
+        "stream": stream.measure,
+        "stock": stock.measure,
+        "peers": lambda bench: peers.measure(bench, done.get("stream", {})),
+        "scale": scale.measure,
+        "state": state.measure,
+    }
     for part in [part for part in chosen if part in alone]:
-        rates[part] = alone[part](running)
-        yield part, rates[part]
-    if len(rates) == len(alone):
-        yield "ratio_to_stock", _ratios(rates["stream"], rates["stock"])
+        done[part] = alone[part](running)
+        yield part, done[part]
+    if {"stream", "stock"} <= done.keys():
+        yield "ratio_to_stock", peers.ratios(done["stream"], done["stock"])
     if set(chosen) - set(alone):
         yield from _measured_together(running, chosen)
 
 
 def _measured_together(running: Bench, chosen: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    from compose.bench import freshness, lookups, memory, scoring
+    from compose.bench import freshness, lookups, memory, road, scoring
     from compose.bench.served import Served, served
 
     measures: dict[str, Callable[[Served], dict[str, Any]]] = {
         "memory": memory.measure,
         "freshness": freshness.measure,
+        "road": road.measure,
         "api": lookups.measure,
         "batch": scoring.measure,
     }
     with served(running) as system:
         for part in [part for part in chosen if part in measures]:
             yield part, measures[part](system)
-
-
-def _ratios(stream: Mapping[str, Any], stock: Mapping[str, Any]) -> dict[str, Any]:
-    """Return per load how many times as many events the stream does in a second, and for the same CPU."""
-    ratios = {}
-    for name in [name for name in stock if name in stream]:
-        ours, theirs = stream[name], stock[name]
-        ratios[name] = round(ours["events_per_second"] / theirs["events_per_second"], 1)
-        ratios[f"{name}_by_cpu"] = round(theirs["worker_cpu_us_per_event"] / ours["worker_cpu_us_per_event"], 1)
-    return ratios
 
 
 def table(figures: Mapping[str, Any], path: str = "") -> Iterator[str]:

@@ -43,7 +43,23 @@ def events(load: Load, users: int, count: int, start_us: int, until_us: int, see
     """Yield (user, value) pairs in the order of time, dated evenly from one time to the other."""
     run, step_us = uuid.uuid4().hex[:8], (until_us - start_us) / count
     for number, user in enumerate(chosen_users(load, users, count, seed).tolist()):
-        yield event(f"u{user:07d}", f"{run}-{number:x}", start_us + int(number * step_us), number)
+        yield event(user_name(user), f"{run}-{number:x}", start_us + int(number * step_us), number)
+
+
+def everyone(users: int, start_us: int, until_us: int) -> Iterator[Keyed]:
+    """Yield one event of every user, dated evenly from one time to the other."""
+    run, step_us = uuid.uuid4().hex[:8], (until_us - start_us) / users
+    for number in range(users):
+        yield event(user_name(number), f"{run}-{number:x}", start_us + int(number * step_us), number)
+
+
+def user_name(number: int) -> str:
+    """Return the name of a user.
+
+    >>> user_name(7)
+    'u0000007'
+    """
+    return f"u{number:07d}"
 
 
 def event(user_id: str, event_id: str, occurred_us: int, number: int = 0) -> Keyed:

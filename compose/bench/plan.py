@@ -17,6 +17,8 @@ from compose.local import LocalStack
 from compose.topic_admin import ensure_topics
 
 DECLARATION = "feature_repo/declarations/elearning.yaml"
+PATIENT = {"CHURN_SESSION_TIMEOUT_SECONDS": "120"}
+"""For a worker that is frozen while its load is published, and must not be taken for dead meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,17 @@ class Sizes:
     loads: tuple[Load, ...]
     modes: tuple[Mode, ...]
     stock_events: int
+    peer_events: int
+    peers: tuple[str, ...]
+    scale_users: tuple[int, ...]
+    scale_events: int
+    state_users: int
     history_users: int
     history_days: int
-    freshness_rate: float
+    freshness_rates: tuple[float, ...]
     freshness_seconds: float
+    burst_events: int
+    road_events: int
     api_rate: float
     api_seconds: float
 

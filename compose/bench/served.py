@@ -1,5 +1,6 @@
 """A whole system with a history and a promoted model, for everything that is measured on a running system."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import redis
 
 from churn.declaration import Declaration
@@ -15,7 +17,7 @@ from churn.model import Scorer
 from churn.scores import Champion
 from churn.settings import Settings
 from churn.topics import ACTIVITY, FEATURES, MODELS
-from compose.bench.plan import Bench
+from compose.bench.plan import PATIENT, Bench
 from compose.waiting import wait_done
 from feature_repo import bundles
 from feature_repo.archive import files
@@ -44,6 +46,13 @@ class Served:
         """Return what Redis uses now."""
         return used_bytes(self.bench)
 
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return what every process has spent so far; `load` is this one, which publishes and reads."""
+        stack = self.bench.stack
+        children = {"kafka": stack.kafka.child, "redis": stack.redis.child, **stack.supervisor.children}
+        pids = {name: child.pid for name, child in children.items() if child and child.is_running}
+        return {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in {**pids, "load": os.getpid()}.items()}
+
 
 def used_bytes(bench: Bench) -> int:
     """Return what Redis uses for everything."""
@@ -54,7 +63,7 @@ def used_bytes(bench: Bench) -> int:
 @contextmanager
 def served(bench: Bench) -> Iterator[Served]:
     """Stream a synthetic history, fit and announce a model, and wait until everybody has a score."""
-    with bench.fresh("bench-served", CHURN_ARCHIVE_FLUSH_SECONDS="1") as settings:
+    with bench.fresh("bench-served", CHURN_ARCHIVE_FLUSH_SECONDS="1", **PATIENT) as settings:
         declaration, before = load(settings.declaration), used_bytes(bench)
         for name in SERVICES:
             bench.stack.start_service(name, wait=False)

@@ -39,10 +39,11 @@ class Sample:
 def measure(bench: Bench) -> dict[str, Any]:
     """Return the figures of every load and mode, by `load_mode`."""
     sizes = bench.sizes
-    return {f"{load}_{mode}": _measure(bench, load, mode) for mode in sizes.modes for load in sizes.loads}
+    return {f"{load}_{mode}": measure_one(bench, load, mode) for mode in sizes.modes for load in sizes.loads}
 
 
-def _measure(bench: Bench, load: Load, mode: Mode) -> dict[str, Any]:
+def measure_one(bench: Bench, load: Load, mode: Mode) -> dict[str, Any]:
+    """Return the figures of one load in one mode."""
     with bench.fresh(f"bench-{load}-{mode}") as settings:
         publish(bench, settings, load, mode, bench.sizes.events)
         samples, cpu_seconds = _run_worker(bench, settings)
@@ -51,13 +52,14 @@ def _measure(bench: Bench, load: Load, mode: Mode) -> dict[str, Any]:
     return {"events": bench.sizes.events, "users": bench.sizes.users, "load": load, "mode": mode, **figures}
 
 
-def publish(bench: Bench, settings: Settings, load: Load, mode: Mode, count: int) -> None:
-    """Fill the activity topic."""
-    bench.say(f"publishing {count:,} {load} events of {bench.sizes.users:,} users, {mode}")
+def publish(bench: Bench, settings: Settings, load: Load, mode: Mode, count: int, users: int = 0) -> None:
+    """Fill the activity topic with events of as many users as the sizes say, or as are given."""
+    users = users or bench.sizes.users
+    bench.say(f"publishing {count:,} {load} events of {users:,} users, {mode}")
     now_us = time.time_ns() // 1000
     start_us, until_us = (now_us - 1_000_000, now_us) if mode == "live" else _past_days(now_us)
     with Publisher(client_config(settings), ACTIVITY.name(settings.topic_prefix)) as publisher:
-        publisher.publish_all(events(load, bench.sizes.users, count, start_us, until_us))
+        publisher.publish_all(events(load, users, count, start_us, until_us))
 
 
 def _past_days(now_us: int) -> tuple[int, int]:
