@@ -90,3 +90,19 @@ def test_a_broker_that_is_silent_for_longer_than_we_wait_blocks_no_later_owner(
     fresh.write(["ann"], [b"2"], meta(20))
     fresh.close()
     assert stored(settings) == (meta(20), {b"ann": b"2"})
+
+
+def test_the_declaration_in_words_stays_until_it_is_written_anew(settings: Settings, changelog: Changelog) -> None:
+    changelog.write([], [], meta(10), described={"feature a": "sum of a"})
+    changelog.write(["ÿdeclaration"], [b"1"], meta(20))
+    found = read(client_config(settings), USER_STATE.name(settings.topic_prefix), 2)
+    assert found.described == {"feature a": "sum of a"}
+    assert found.users == {"ÿdeclaration".encode(): b"1"}
+
+
+def test_a_forgotten_user_is_gone_and_one_who_returns_in_the_same_checkpoint_is_not(
+    settings: Settings, changelog: Changelog
+) -> None:
+    changelog.write(["ann", "bob"], [b"1", b"2"], meta(10))
+    changelog.write(["ann", "bob", "bob"], [None, None, b"3"], meta(20))
+    assert stored(settings) == (meta(20), {b"bob": b"3"})
