@@ -105,7 +105,8 @@ def test_the_bound_of_dead_letters_follows_its_setting(shell: Shell) -> None:
     for megabytes in ("64", "128"):
         shell.run("topics", CHURN_TOPIC_PREFIX=prefix, CHURN_DEAD_LETTERS_MAX_MB=megabytes)
     resource = ConfigResource(ConfigResource.Type.TOPIC, f"{prefix}-dead-letters")
-    (found,) = AdminClient(client_config(shell.settings)).describe_configs([resource]).values()
+    admin = AdminClient(client_config(shell.settings))  # held: its end would end what it was asked
+    (found,) = admin.describe_configs([resource]).values()
     assert found.result(10)["retention.bytes"].value == "134217728"
 
 
