@@ -1,5 +1,6 @@
 """Every command as a person types it: what it prints, and its exit code (0 done, 2 wrong input, 75 something is away)."""
 
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]  # as in topic_admin
 
 from churn.events import Event
@@ -17,6 +19,7 @@ from churn.settings import Settings
 from compose import topic_admin
 from compose.kafka import KafkaServer
 from compose.model_commands import registry_of
+from compose.processes import wait_until
 from compose.redis_server import RedisServer
 from feature_repo.declared import load
 from tests.compose.shell import Shell, open_shell
@@ -102,12 +105,19 @@ def test_topics_with_other_partitions_are_refused(shell: Shell) -> None:
 
 def test_the_bound_of_dead_letters_follows_its_setting(shell: Shell) -> None:
     prefix = f"{shell.variables['CHURN_TOPIC_PREFIX']}-bound"
-    for megabytes in ("64", "128"):
-        shell.run("topics", CHURN_TOPIC_PREFIX=prefix, CHURN_DEAD_LETTERS_MAX_MB=megabytes)
+    admin = AdminClient(client_config(shell.settings))
     resource = ConfigResource(ConfigResource.Type.TOPIC, f"{prefix}-dead-letters")
-    admin = AdminClient(client_config(shell.settings))  # held: its end would end what it was asked
-    (found,) = admin.describe_configs([resource]).values()
-    assert found.result(10)["retention.bytes"].value == "134217728"
+
+    def bound_after(megabytes: str) -> str:
+        result = shell.run("topics", CHURN_TOPIC_PREFIX=prefix, CHURN_DEAD_LETTERS_MAX_MB=megabytes)
+        assert result.exit_code == 0, result.output
+        (found,) = admin.describe_configs([resource]).values()
+        with contextlib.suppress(KafkaException):  # a topic is known to its broker a moment after it was created
+            return str(found.result(30)["retention.bytes"].value)
+        return ""
+
+    wait_until(lambda: bound_after("64") == "67108864", 30, "the bound is 64 MB")
+    wait_until(lambda: bound_after("128") == "134217728", 30, "the bound is 128 MB")
 
 
 def test_a_kafka_that_is_away_is_named(shell: Shell, free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
