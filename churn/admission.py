@@ -107,6 +107,7 @@ class Admission:
     def __init__(self, layout: Layout, max_future_us: int) -> None:
         self._layout = layout
         self._max_future_us = max_future_us
+        self._declared = ", ".join(layout.event_types)
         self._code_of = {name: code for code, name in enumerate(layout.event_types)}
         self._bounds = [event.measures for event in layout.declaration.events.values()]
         names = sorted({name for measures in self._bounds for name in measures})
@@ -160,10 +161,8 @@ class Admission:
 
     def _refuse_undecoded(self, record: Record, error: Exception) -> Refusal:
         if isinstance(error, KeyError):
-            known = ", ".join(self._layout.event_types)
-            return Refusal(
-                record, "unknown-type", f"event type {error.args[0]!r:.80} is not declared; declared are {known}"
-            )
+            seen = f"event type {error.args[0]!r:.80} is not declared; declared are {self._declared}"
+            return Refusal(record, "unknown-type", seen)
         if isinstance(error, msgspec.ValidationError):
             return Refusal(record, _validation_reason(str(error)), f"the event breaks the contract: {error}")
         if isinstance(error, TypeError):
