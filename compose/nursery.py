@@ -121,6 +121,8 @@ def serve(orders: IO[str]) -> None:
                 os.close(writer)
                 _become(order, reader)
             os.close(reader)
+            while os.getsid(pid) != pid:  # until then a signal to its group would find none
+                time.sleep(0.001)
             gates[pid] = writer
             answer = str(pid)
         print(answer, flush=True)

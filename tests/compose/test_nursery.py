@@ -1,0 +1,39 @@
+"""Services that are forked from a process that stands ready are processes of their own, as started ones are."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from compose.local import ROOT
+from compose.nursery import NurserySupervisor
+from compose.processes import ChildDiedError, ChildSpec, wait_until
+
+
+@pytest.fixture(scope="module")
+def supervisor() -> Iterator[NurserySupervisor]:
+    with NurserySupervisor() as found:
+        yield found
+
+
+def spec(name: str, log: Path, *command: str, **variables: str) -> ChildSpec:
+    own = {k: v for k, v in os.environ.items() if not k.startswith("CHURN_")}
+    return ChildSpec(name, (sys.executable, "-m", "compose", *command), log, {**own, **variables}, ROOT)
+
+
+def test_a_forked_command_runs_with_its_environment_and_log(supervisor: NurserySupervisor, tmp_path: Path) -> None:
+    child = supervisor.start(spec("one", tmp_path / "one.log", "topics", CHURN_PARTITIONSS="3"))
+    wait_until(lambda: not child.is_running, 60, "the command ends")
+    assert (tmp_path / "one.log").read_text().startswith("churn: CHURN_PARTITIONSS is not a setting")
+    with pytest.raises(ChildDiedError, match="one exited"):
+        child.check()
+
+
+def test_a_forked_process_leads_a_session_and_can_be_killed(supervisor: NurserySupervisor, tmp_path: Path) -> None:
+    # Nobody listens on port 9: the command asks for Kafka until it is killed.
+    child = supervisor.start(spec("two", tmp_path / "two.log", "topics", CHURN_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:9"))
+    assert os.getsid(child.pid) == child.pid
+    child.kill()
+    assert not child.is_running
