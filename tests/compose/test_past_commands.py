@@ -247,11 +247,13 @@ def test_the_audit_command_names_a_corrupted_value_and_fails(told: Told, tmp_pat
     copy = tmp_path / "data"
     shutil.copytree(told.under.settings.archive_dir, copy / "archive")
     user = add_a_minute(copy / "archive")
-    result = told.shell.run("audit", "--once", CHURN_DATA_DIR=str(copy))
+    file = tmp_path / "audit.json"
+    result = told.shell.run("audit", "--once", "--json", str(file), CHURN_DATA_DIR=str(copy))
     assert result.exit_code == 1
-    assert "lesson_minutes" in result.stdout or "minutes" in result.stdout
-    assert f"  {user}: " in result.stdout
-    assert "sessions_7d" not in result.stdout
+    assert "vectors are not what the archive says" in result.stderr
+    assert f"\n  {user}: minutes_" in result.stdout
+    wrong = set(json.loads(file.read_text())["mismatches"])
+    assert {"minutes_30d"} <= wrong <= {"minutes_7d", "minutes_14d", "minutes_30d", "minutes_trend"}
 
 
 def add_a_minute(archive: Path) -> str:

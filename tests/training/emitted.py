@@ -49,13 +49,18 @@ class Streamed:
 
 
 def stream(history: Sequence[Happening], size: int) -> Streamed:
-    """Let a partition take a history in batches of a size, and emit updates after each, everyone at the end."""
+    """Let a partition take a history in batches of a size, emit updates after each, let time pass after every third.
+
+    Everyone is emitted at the end.
+    """
     partition, kept, blocks = Partition(LAYOUT, 0), list[Admitted](), list[FeatureBlock]()
     for start in range(0, len(history), size):
         part = [record(h, start + i, at(200)) for i, h in enumerate(history[start : start + size])]
         batch, _ = ADMISSION.admit(part)
         kept.append(batch)
         effects = [*partition.ingest(batch, start + len(part)), partition.updates()]
+        if start // size % 3 == 2:  # half a day without events: the wall clock brings a midnight, or does not
+            effects += partition.advance(partition.clock.arrived_us + DAY_US // 2)
         blocks += [_block(partition, e) for e in effects if isinstance(e, Emission)]
     everyone = partition.refresh()
     blocks += [_block(partition, everyone)] if everyone else []
