@@ -35,6 +35,8 @@ from training.time_travel import Past, TimeTravel
 
 USERS, DAYS = 120, 20
 PARTS = 8
+pytestmark = pytest.mark.timeout(400)
+"""The run takes a minute on an idle machine, 100 s on a busy one; the usual limit is 180 s."""
 
 
 @dataclass(frozen=True)
