@@ -13,6 +13,7 @@ from stream_processors.changelog import Changelog
 
 CURRENT_US = 3_600_000_000
 """Events that arrive within an hour of their own time are current; older ones are a replay of the past."""
+WAITING, URGENT = 1, 2
 IDLE_US = 2_000_000
 """After 2 s without records a partition that is caught up lives by the wall clock."""
 
@@ -49,7 +50,7 @@ class OwnedPartition:
     online_run: str = ""
     departed: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
-    stale: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    stale: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
 
     def __post_init__(self) -> None:
         self._stale_bits: Bits = np.zeros((0, -(-len(self.state.plan.names) // 8)), np.uint8)
@@ -78,18 +79,18 @@ class OwnedPartition:
         self.end_offset = max(end_offset, self.read_offset)
         self.last_arrival_us = records[-1].arrived_us
 
-    def mark_stale(self, slots: Slots, changed: Bits | None = None) -> None:
+    def mark_stale(self, slots: Slots, changed: Bits | None = None, urgent: bool = False) -> None:
         """Remember users whose row in the online store is behind, and in which fields (None: in all)."""
         missing = self.state.users - len(self.stale)
         if missing > 0:
             more = missing + len(self.stale) // 2
-            self.stale = np.concatenate([self.stale, np.zeros(more, np.bool_)])
+            self.stale = np.concatenate([self.stale, np.zeros(more, np.uint8)])
             self._stale_bits = np.concatenate([self._stale_bits, np.zeros((more, self._stale_bits.shape[1]), np.uint8)])
         # A failed write may give back slots that their users have left since.
         present = self.state.slab.offsets[slots] >= 0
         if not present.all():
             slots, changed = slots[present], None if changed is None else changed[present]
-        self.stale[slots] = True
+        self.stale[slots] = np.maximum(self.stale[slots], URGENT if urgent else WAITING)
         if changed is None:
             self._stale_bits[slots] = ALL_BITS
         else:
@@ -99,7 +100,7 @@ class OwnedPartition:
         """Take note of users that the state has forgotten."""
         self.departed += departures.users
         slots = departures.slots[departures.slots < len(self.stale)]
-        self.stale[slots] = False
+        self.stale[slots] = 0
         self._stale_bits[slots] = 0
 
     def take_forgotten(self) -> list[str]:
@@ -107,10 +108,20 @@ class OwnedPartition:
         forgotten, self.forgotten = self.forgotten, []
         return [user for user in forgotten if user not in self.state.slab.slot_of]
 
-    def take_stale(self, most: int) -> tuple[Slots, Bits]:
-        """Return and clear at most this many users whose online row is behind, with the fields that are."""
-        slots = np.flatnonzero(self.stale)[:most]
+    @property
+    def behind(self) -> bool:
+        """Tell whether rows of users of whom events came are not in the online store."""
+        return bool((self.stale == URGENT).any())
+
+    def take_stale(self, most_urgent: int, most_waiting: int) -> tuple[Slots, Bits]:
+        """Return and clear some users whose online row is behind, with the fields that are.
+
+        Users of whom an event came go first: a midnight, which touches everybody, must not hold them up.
+        """
+        urgent = np.flatnonzero(self.stale == URGENT)[:most_urgent]
+        waiting = np.flatnonzero(self.stale == WAITING)[: max(0, most_waiting - len(urgent))]
+        slots = np.concatenate([urgent, waiting])
         bits = self._stale_bits[slots]
-        self.stale[slots] = False
+        self.stale[slots] = 0
         self._stale_bits[slots] = 0
         return slots, bits
