@@ -6,11 +6,11 @@ with the same environment, in a session of its own.
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,28 +23,35 @@ OURS = (sys.executable, "-m", "compose")
 
 @dataclass
 class Forked:
-    """A process that is no child of this one; its exit code is not known, only that it ended."""
+    """A process that is a child of the nursery, which keeps its id from being given to another until it is asked."""
 
     pid: int
-    ended: bool = False
+    ask: Callable[[dict[str, Any]], str]
+    code: int | None = None
 
     def poll(self) -> int | None:
-        """Return None while it runs, else 1."""
-        if not self.ended:
-            try:
-                os.kill(self.pid, 0)
-            except ProcessLookupError:
-                self.ended = True
-        return 1 if self.ended else None
+        """Return None while it runs, else its exit code, as subprocess does."""
+        if self.code is None:
+            answer = self.ask({"poll": self.pid})
+            self.code = int(answer) if answer.strip() else None
+        return self.code
 
     def wait(self, timeout_seconds: float | None = None) -> int:
         """Return when it has ended; raise TimeoutExpired after the deadline."""
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        while self.poll() is None:
+        while (code := self.poll()) is None:
             if deadline is not None and time.monotonic() > deadline:
                 raise subprocess.TimeoutExpired(str(self.pid), timeout_seconds or 0.0)
             time.sleep(POLL_SECONDS)
-        return 1
+        return code
+
+
+class ForkedChild(Child):
+    """A child that is not signalled once it ended: its id may be another process's by then."""
+
+    def _signal(self, number: int) -> None:
+        if self.is_running:
+            super()._signal(number)
 
 
 @dataclass
@@ -52,7 +59,7 @@ class NurserySupervisor(Supervisor):
     """A supervisor whose services are forked from one process that stands ready."""
 
     _nursery: Any = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: Any = field(default_factory=threading.RLock)
 
     def start(self, spec: ChildSpec) -> Child:
         """Start a child under a name that is free or whose process has ended."""
@@ -61,8 +68,10 @@ class NurserySupervisor(Supervisor):
         before = self.children.get(spec.name)
         if before is not None and before.is_running:
             raise ValueError(f"{spec.name} is running already (pid {before.pid}); stop it first")
+        if before is not None:
+            WATCHER.remove(before.pid)
         spec.log_path.parent.mkdir(parents=True, exist_ok=True)
-        self.children[spec.name] = Child(spec, cast("subprocess.Popen[bytes]", self._fork(spec)))
+        self.children[spec.name] = ForkedChild(spec, cast("subprocess.Popen[bytes]", self._fork(spec)))
         return self.children[spec.name]
 
     def _fork(self, spec: ChildSpec) -> Forked:
@@ -72,14 +81,15 @@ class NurserySupervisor(Supervisor):
             WATCHER.add(pid)
             # Only now it runs: whenever this process is killed, nothing of it is left.
             self._ask({"go": pid})
-        return Forked(pid)
+        return Forked(pid, self._ask)
 
     def _ask(self, order: dict[str, Any]) -> str:
-        if self._nursery is None:
-            self._nursery = self._open()
-        self._nursery.stdin.write(json.dumps(order) + "\n")
-        self._nursery.stdin.flush()
-        return str(self._nursery.stdout.readline())
+        with self._lock:
+            if self._nursery is None:
+                self._nursery = self._open()
+            self._nursery.stdin.write(json.dumps(order) + "\n")
+            self._nursery.stdin.flush()
+            return str(self._nursery.stdout.readline())
 
     def _open(self) -> "subprocess.Popen[str]":
         root = Path(__file__).resolve().parent.parent
@@ -107,13 +117,15 @@ def serve(orders: IO[str]) -> None:
     from training import learner
 
     _ = cli, workers, learner  # imported to be there in every child
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children that ended leave nothing behind
     gates: dict[int, int] = {}
     for line in orders:
         order = json.loads(line)
         if "go" in order:
             os.close(gates.pop(order["go"]))
             answer = "gone"
+        elif "poll" in order:
+            ended, status = os.waitpid(order["poll"], os.WNOHANG)
+            answer = str(os.waitstatus_to_exitcode(status)) if ended else ""
         else:
             reader, writer = os.pipe()
             pid = os.fork()
@@ -131,7 +143,6 @@ def serve(orders: IO[str]) -> None:
 def _become(order: dict[str, Any], gate: int) -> None:
     """Be the service; never returns."""
     os.setsid()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.read(gate, 1)
     os.close(gate)
     log = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

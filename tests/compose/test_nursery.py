@@ -27,7 +27,7 @@ def test_a_forked_command_runs_with_its_environment_and_log(supervisor: NurseryS
     child = supervisor.start(spec("one", tmp_path / "one.log", "topics", CHURN_PARTITIONSS="3"))
     wait_until(lambda: not child.is_running, 60, "the command ends")
     assert (tmp_path / "one.log").read_text().startswith("churn: CHURN_PARTITIONSS is not a setting")
-    with pytest.raises(ChildDiedError, match="one exited"):
+    with pytest.raises(ChildDiedError, match="one exited with code 2"):
         child.check()
 
 
