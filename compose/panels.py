@@ -96,6 +96,10 @@ STREAM = Row("Stream health", (
     Panel("Dead letters by reason", "Records that are not events. The dead-letters topic holds each with its position.", (
         Query(rate("churn_dead_letters_total", "reason"), "{{reason}}"),
     ), "cps", stacked=True),
+    Panel("Letters not kept", "Records refused beyond 1,000 a second and partition: counted, and only on the activity topic.", (
+        Query(rate("churn_unkept_letters_total"), "not kept"),
+    ), "cps"),
+    stat("Users forgotten", "Silent for longer than CHURN_USER_TTL_DAYS, in the chosen time.", "sum(increase(churn_departed_users_total[$__range]))"),
     stat("Share of dead letters", "Of all records in five minutes; an alert above 1 %.", "churn:dead_letters:ratio_rate5m", "percentunit"),
     stat("Midnights", "Midnights that partitions stepped over in the chosen time: one a day and partition, many in a replay.", "sum(increase(churn_day_rolls_total[$__range]))"),
     Panel("Batch sizes", "Records per delivered batch. Full batches (4,000) mean that a backlog is worked off.", quantiles("churn_batch_events", shares=(0.5, 0.95))),

@@ -25,7 +25,7 @@ from compose.chaos.load import Ledger, expected_totals
 from compose.topic_admin import partitions_of
 from feature_repo.archive import files
 from feature_repo.reader import OnlineReader, UserRow
-from stream_processors.changelog import latest_by_key
+from stream_processors.changelog import read as read_state
 
 Differences = dict[str, list[str]]
 """What differs, in sentences, by what was compared; empty lists where nothing does."""
@@ -106,10 +106,9 @@ class Outcome:
         slab = Slab(layout_of(self.declaration), 0)
         topic = USER_STATE.name(self.settings.topic_prefix)
         for partition in range(self.settings.partitions):
-            values = latest_by_key(client_config(self.settings), topic, partition)
-            values.pop(b"", None)
-            if values:
-                unpack(slab, [key.decode() for key in values], list(values.values()))
+            users = read_state(client_config(self.settings), topic, partition).users
+            if users:
+                unpack(slab, [key.decode() for key in users], list(users.values()))
         return {name: slab.totals[slot] for name, slot in slab.slot_of.items()}
 
     def _online(self, recomputed: Recomputed) -> Iterator[str]:
