@@ -102,6 +102,10 @@ class FeaturesRole:
         self._parked = {}
         missing = [p for p in wanted if p not in kept and p not in self._owned]
         loaded = await asyncio.gather(*(asyncio.to_thread(self._restore, p, generation) for p in missing))
+        for owned in loaded:
+            # What was refused before a give-up is refused again by the replay: a letter kept from then would be a second.
+            self._letters[owned.state.number] = []
+            self._rations.pop(owned.state.number, None)
         for owned in [*kept.values(), *loaded]:
             owned.generation = generation
             self._adopt(owned)
