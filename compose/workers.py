@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import redis
 
@@ -21,7 +22,12 @@ from stream_processors.health import HealthServer
 from stream_processors.roles import Role
 from stream_processors.scorer import ScorerRole
 
-WORKERS = ("features", "scorer", "archive", "learner", "audit")
+if TYPE_CHECKING:
+    from training.auditor import Auditor
+    from training.learner import Learner
+
+FOLLOWERS = ("learner", "audit")
+WORKERS = ("features", "scorer", "archive", *FOLLOWERS)
 
 
 def wall_us() -> int:
@@ -43,42 +49,33 @@ def build_role(name: str, settings: Settings, instruments: Instruments) -> Role:
     raise InputError(f"no worker is called {name!r}; there are {', '.join(WORKERS)}")
 
 
+def build_follower(name: str, settings: Settings, instruments: Instruments) -> "Learner | Auditor":
+    """Return a worker that reads topics by itself; imported here, because River and DuckDB take 2 s."""
+    from training.auditor import Auditor
+    from training.learner import Learner
+
+    kind = Learner if name == "learner" else Auditor
+    return kind(settings, load(settings.declaration), instruments)
+
+
 def run(name: str, settings: Settings) -> None:
     """Run a worker until it is told to stop."""
     arm(settings.fault_point, lambda: os.kill(os.getpid(), signal.SIGKILL))
     instruments = Instruments(name)
-    if name == "learner":
-        _run_learner(settings, instruments)
-        return
-    if name == "audit":
-        _run_audit(settings, instruments)
+    if name in FOLLOWERS:
+        follower = build_follower(name, settings, instruments)
+        _serve(settings, instruments, follower.not_ready, lambda: follower.run(stop_on_signal()))
         return
     role = build_role(name, settings, instruments)
-    health = HealthServer(settings.metrics_host, settings.metrics_port, instruments, role.not_ready)
+    _serve(settings, instruments, role.not_ready, lambda: run_role(role, settings))
+
+
+def _serve(
+    settings: Settings, instruments: Instruments, not_ready: Callable[[], list[str]], work: Callable[[], None]
+) -> None:
+    health = HealthServer(settings.metrics_host, settings.metrics_port, instruments, not_ready)
     try:
-        run_role(role, settings)
-    finally:
-        health.close()
-
-
-def _run_learner(settings: Settings, instruments: Instruments) -> None:
-    from training.learner import Learner
-
-    learner = Learner(settings, load(settings.declaration), instruments)
-    health = HealthServer(settings.metrics_host, settings.metrics_port, instruments, learner.not_ready)
-    try:
-        learner.run(stop_on_signal())
-    finally:
-        health.close()
-
-
-def _run_audit(settings: Settings, instruments: Instruments) -> None:
-    from training.auditor import Auditor
-
-    auditor = Auditor(settings, load(settings.declaration), instruments)
-    health = HealthServer(settings.metrics_host, settings.metrics_port, instruments, auditor.not_ready)
-    try:
-        auditor.run(stop_on_signal())
+        work()
     finally:
         health.close()
 

@@ -33,10 +33,10 @@ from churn.scores import Champion
 from churn.settings import Settings
 from churn.topics import ACTIVITY, FEATURES, LABELS, MODELS
 from feature_repo.control import ModelsFollower
-from feature_repo.errors import EmptiedError
 from feature_repo.instruments import Instruments
 from feature_repo.online import OnlineWriter
 from stream_processors.letters import DeadLetter, Ration, letter_of
+from stream_processors.online_rows import OnlineRows
 from stream_processors.outputs import Output
 from stream_processors.owned import OwnedPartition
 from stream_processors.restore import Restorer
@@ -44,9 +44,6 @@ from stream_processors.transport import Batch
 
 RETRY_US = 1_000_000
 """A dependency that is away is asked again once a second, and so is Redis whether it still has its rows."""
-SLICE_USERS, MIDNIGHT_SLICE_USERS = 20_000, 4_000
-"""At most so many rows of a partition go to the online store in one tick: with new events, and because of a midnight,
-which would hold up live events otherwise (4,000 rows take Redis 60 ms)."""
 
 PARTITION_GAUGES = ("churn_users", "churn_consumer_lag_records", "churn_watermark_seconds")
 """What is said of a partition only while it is owned; its new owner says it then."""
@@ -71,10 +68,9 @@ class FeaturesRole:
         prefix, config = settings.topic_prefix, client_config(settings)
         self.topic = ACTIVITY.name(prefix)
         self._features_topic, self._labels_topic = FEATURES.name(prefix), LABELS.name(prefix)
-        self._fence = f"{prefix}:fence:"
         self._version = declaration.feature_set_version
         self._settings, self._instruments, self._wall_us = settings, instruments, wall_us
-        self._writer = writer
+        self._online = OnlineRows(writer, f"{prefix}:fence:", instruments, wall_us)
         self._admission = Admission(layout_of(declaration), settings.max_future_minutes * 60_000_000)
         self._output = Output(config)
         self._restorer = Restorer(settings, declaration, self._admission, wall_us)
@@ -85,8 +81,6 @@ class FeaturesRole:
         self._checkpoints: dict[int, asyncio.Task[None]] = {}
         self._problems: dict[str, str] = {}
         self._retry_online_us = self._verified_us = 0
-        # In turn: a write of older vectors that is still under way must not end after one of newer vectors.
-        self._online_turn = asyncio.Lock()
         self._follower = ModelsFollower(config, MODELS.name(prefix), settings.model_name, self._on_champions)
         self._follower.following.start()
 
@@ -138,8 +132,8 @@ class FeaturesRole:
             await self._finish_checkpoint(number)
             try:
                 self._emit_updates(owned)
-                await self._delete_departed(owned)
-                await self._write_online(owned)
+                await self._online.delete_departed(owned)
+                await self._online.write(owned)
                 await self._checkpoint(owned)
                 self._parked[number] = owned
             except OutageError as error:
@@ -274,83 +268,14 @@ class FeaturesRole:
     async def _try_online(self, owned: OwnedPartition, verify: bool) -> None:
         try:
             if verify:
-                await self._verify_online(owned)
-            await self._delete_departed(owned)
+                await self._online.verify(owned)
+            await self._online.delete_departed(owned)
             if owned.emits_updates:
-                await self._write_online(owned)
+                await self._online.write(owned)
             self._problems.pop("online store", None)
         except OutageError as error:
             self._problems["online store"] = str(error)
             self._retry_online_us = self._wall_us() + RETRY_US
-
-    async def _verify_online(self, owned: OwnedPartition) -> None:
-        """Refill an online store that lost rows: emptied (the fence goes with them), or started again from older ones."""
-        fence = self._fence_of(owned)
-        async with self._online_turn:
-            lost = owned.fenced and not await asyncio.to_thread(self._stands, fence, owned.online_run)
-        if lost:
-            self._refill(owned)
-            owned.fenced = False
-
-    def _stands(self, fence: tuple[str, int], online_run: str) -> bool:
-        return self._writer.holds(fence) and self._writer.run_id() == online_run
-
-    def _refill(self, owned: OwnedPartition) -> None:
-        log.warning("the online store lost rows; it is filled again from the state", partition=owned.state.number)
-        owned.refresh_for = owned.refresh_for or ""
-
-    def _fence_of(self, owned: OwnedPartition) -> tuple[str, int]:
-        return f"{self._fence}{owned.state.number}", owned.epoch
-
-    async def _delete_departed(self, owned: OwnedPartition) -> None:
-        """Delete rows of forgotten users, before any row is written: one who came back since gets a whole new one.
-
-        Only then do their values leave the changelog. After a kill in between the next owner finds them there and
-        forgets them again, so no row stays behind.
-        """
-        async with self._online_turn:
-            users = list(owned.departed)
-            if users:
-                await asyncio.to_thread(self._writer.delete, users, self._fence_of(owned))
-                del owned.departed[: len(users)]
-                owned.forgotten += users
-
-    async def _write_online(self, owned: OwnedPartition) -> None:
-        async with self._online_turn:
-            await self._write_stale(owned)
-
-    async def _write_stale(self, owned: OwnedPartition) -> None:
-        slots, bits = owned.take_stale(SLICE_USERS, MIDNIGHT_SLICE_USERS)
-        if not len(slots):
-            return
-        arrived_us, owned.oldest_online_us = owned.oldest_online_us, 0
-        matrix, as_of_us = owned.state.emitted(slots)
-        users, fence = owned.state.names(slots), self._fence_of(owned)
-        started_us = self._wall_us()
-        try:
-            if not owned.fenced:
-                owned.online_run = await asyncio.to_thread(self._writer.run_id)
-            chosen = np.unpackbits(bits, axis=1, count=matrix.shape[1]).view(np.bool_)
-            unfenced = await asyncio.to_thread(self._writer.write, users, matrix, as_of_us, fence, chosen)
-        except EmptiedError:
-            owned.fenced = False
-            owned.mark_stale(slots, urgent=True)
-            self._refill(owned)
-            return
-        except OutageError:
-            owned.mark_stale(slots, bits, urgent=True)
-            owned.oldest_online_us = arrived_us
-            raise
-        passing("features.after_online")
-        # Emptied since the last look, which this write would hide from the next one, or while nobody owned the partition.
-        if unfenced and (owned.fenced or owned.epoch > 1):
-            self._refill(owned)
-        owned.fenced = True
-        done_us = self._wall_us()
-        self._instruments.observe("churn_online_write_seconds", (done_us - started_us) / 1e6)
-        self._instruments.count("churn_online_rows", len(slots))
-        if arrived_us and owned.emits_updates:
-            self._instruments.observe("churn_freshness_seconds", (done_us - arrived_us) / 1e6, hop="online")
 
     # --- checkpoints ---
 
@@ -440,4 +365,4 @@ class FeaturesRole:
         self._follower.following.stop()
         for owned in [*self._owned.values(), *self._parked.values()]:
             owned.changelog.close()
-        self._writer.close()
+        self._online.close()

@@ -120,6 +120,16 @@ def vectors(partition: Partition) -> dict[str, list[float]]:
     return {name: emission.matrix[i].tolist() for i, name in enumerate(names)}
 
 
+def ratio(a: float, b: float) -> float:
+    """Return a / b, NaN where nothing is divided by."""
+    return a / b if b else math.nan
+
+
+def latest(values: list[tuple[int, int]]) -> int:
+    """Return what the latest (time, code) says, 0 without any."""
+    return max(values, default=(0, 0))[1]
+
+
 def expected(happenings: Sequence[Happening], user: str, today: int) -> list[float]:
     """Compute a user's vector the plain way, from the list of what happened to the user."""
     mine = [h for h in happenings if h.user == user]
@@ -131,9 +141,6 @@ def expected(happenings: Sequence[Happening], user: str, today: int) -> list[flo
     def units(found: list[Happening]) -> int:
         return sum(round((h.amount or 0) * 100) for h in found)
 
-    def ratio(a: float, b: float) -> float:
-        return a / b if b else nan
-
     def active(days: int) -> set[int]:
         return {h.at_us // DAY_US for h in kind("read", days)}
 
@@ -142,9 +149,6 @@ def expected(happenings: Sequence[Happening], user: str, today: int) -> list[flo
 
     def mean(days: int) -> float:
         return ratio(units(kind("read", days)), len(kind("read", days))) / 100
-
-    def latest(values: list[tuple[int, int]]) -> int:
-        return max(values, default=(0, 0))[1]
 
     days_all = [h.at_us // DAY_US for h in mine if h.kind == "read"]
     joined = [h.at_us // DAY_US for h in mine if h.kind == "joined"]
