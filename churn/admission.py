@@ -7,7 +7,7 @@ its arrival time alone, so that every reader of the topic (features, archive, re
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -17,19 +17,11 @@ from churn.declaration import Measure
 from churn.errors import DefectError
 from churn.events import MAX_USER_ID_CHARS, SCHEMA_VERSION, Event, decode
 from churn.layout import DAY_US, Float64s, Int64s, Layout
+from churn.records import Record, Records
 
 UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, TypeError, RecursionError)
 EARLIEST_US = 0
 """Events before 1970 are refused: no business of ours is older, and such times come from unset clocks."""
-
-
-class Record(NamedTuple):
-    """One message as it lies on the topic."""
-
-    offset: int
-    arrived_us: int
-    key: bytes | None
-    value: bytes | None
 
 
 class Refusal(NamedTuple):
@@ -46,7 +38,7 @@ class Admitted:
 
     Attributes:
         types: index into `layout.event_types`.
-        measures: every measure that the declaration names, float64; NaN where the event has none.
+        measures: every measure that the declaration names, float64; NaN where the event has none or its type none such.
     """
 
     events: list[Event]
@@ -115,45 +107,38 @@ class Admission:
 
     def admit(self, records: Sequence[Record]) -> tuple[Admitted, list[Refusal]]:
         """Split records into admitted events and refusals; every record ends in exactly one of the two."""
-        kept, refusals = records, list[Refusal]()
-        events = self._decode_all(records)
+        kept, refusals = Records.of(records), list[Refusal]()
+        events = self._decode_all(kept)
         if events is None:
-            kept, events, refusals = self._decode_each(records)
-        types = list(map(self._code_of.__getitem__, [event.event_type for event in events]))
-        admitted = _columns(kept, events, types, tuple(self._ranges))
-        return self._checked(admitted, kept, refusals)
+            kept, events, refusals = self._decode_each(kept)
+        return self._checked(self._columns(kept, events), kept, refusals)
 
-    def _decode_all(self, records: Sequence[Record]) -> list[Event] | None:
-        """Return the events of a batch without a fault, None when there is one; 0.6 us an event against 1.1 each alone."""
+    def _decode_all(self, records: Records) -> list[Event] | None:
+        """Return the events of a batch without a fault, None when there is one; 0.5 us an event against 1.1 each alone."""
         try:
-            events = [decode(record[3]) for record in records]  # type: ignore[arg-type]  # None raises TypeError
+            # None (a tombstone) raises TypeError, as a value and as a key.
+            events = list(map(decode, cast("Sequence[bytes]", records.values)))
+            right_keys = _are_encoded(cast("Sequence[bytes]", records.keys), [event.user_id for event in events])
         except UNDECODABLE:
             return None
-        keys = [event.user_id.encode() for event in events]
         known = self._code_of.keys() >= {event.event_type for event in events}
         current = {event.schema_version for event in events} <= {SCHEMA_VERSION}
-        return events if known and current and keys == [record[2] for record in records] else None
+        return events if right_keys and known and current else None
 
-    def _decode_each(self, records: Sequence[Record]) -> tuple[list[Record], list[Event], list[Refusal]]:
-        kept: list[Record] = []
-        events: list[Event] = []
-        refusals: list[Refusal] = []
-        for record in records:
-            decoded = self._decode_one(record)
-            if isinstance(decoded, Refusal):
-                refusals.append(decoded)
-            else:
-                kept.append(record)
-                events.append(decoded)
-        return kept, events, refusals
+    def _decode_each(self, records: Records) -> tuple[Records, list[Event], list[Refusal]]:
+        decoded = [self._decode_one(record) for record in records]
+        kept = [position for position, each in enumerate(decoded) if not isinstance(each, Refusal)]
+        events = [each for each in decoded if not isinstance(each, Refusal)]
+        refusals = [each for each in decoded if isinstance(each, Refusal)]
+        return records.take(np.array(kept, np.intp)), events, refusals
 
     def _decode_one(self, record: Record) -> Event | Refusal:
         try:
-            event = decode(record[3])  # type: ignore[arg-type]  # None (a tombstone) raises TypeError
+            event = decode(cast("bytes", record.value))  # None (a tombstone) raises TypeError
             self._code_of[event.event_type]
         except (*UNDECODABLE, KeyError) as error:
             return self._refuse_undecoded(record, error)
-        if record[2] != event.user_id.encode():
+        if record.key != event.user_id.encode():
             return _wrong_key(record, event)
         if event.schema_version != SCHEMA_VERSION:
             return _wrong_version(record, event)
@@ -169,9 +154,23 @@ class Admission:
             return Refusal(record, "no-value", "the record has no value (a tombstone); this topic takes events alone")
         return Refusal(record, "not-json", f"the value is not a JSON event: {error}")
 
-    def _checked(
-        self, admitted: Admitted, kept: Sequence[Record], refusals: list[Refusal]
-    ) -> tuple[Admitted, list[Refusal]]:
+    def _columns(self, records: Records, events: list[Event]) -> Admitted:
+        types = np.array([self._code_of[event.event_type] for event in events], dtype=np.int16)
+        seconds = np.array([event.occurred_at.timestamp() for event in events], dtype=np.float64)
+        # A float64 second resolves 0.24 us at 2^30 s, so rounding gives the exact microsecond.
+        occurred_us = np.rint(seconds * 1e6).astype(np.int64)
+        return Admitted(events, records.offsets, records.arrived_us, occurred_us, types, self._measures(events, types))
+
+    def _measures(self, events: Sequence[Event], types: npt.NDArray[np.int16]) -> dict[str, Float64s]:
+        columns = {name: np.full(len(events), np.nan) for name in self._ranges}
+        for code, declared in enumerate(self._bounds):
+            places = np.flatnonzero(types == code) if declared else types[:0]
+            given = [events[place].measures or {} for place in places.tolist()]
+            for name in declared:
+                columns[name][places] = [measures.get(name, math.nan) for measures in given]
+        return columns
+
+    def _checked(self, admitted: Admitted, kept: Records, refusals: list[Refusal]) -> tuple[Admitted, list[Refusal]]:
         """Refuse what only shows in its values: measures, then times."""
         contents = self._wrong_contents(admitted)
         ahead = admitted.occurred_us > admitted.arrived_us + self._max_future_us
@@ -226,6 +225,18 @@ def _ranges(name: str, bounds: Sequence[Mapping[str, Measure]]) -> _Ranges:
     )
 
 
+def _are_encoded(keys: Sequence[bytes], texts: Sequence[str]) -> bool:
+    """Tell whether each key is its text in UTF-8: 20 ns a pair, one by one 90.
+
+    >>> _are_encoded([b"a", b"b"], ["a", "b"]), _are_encoded([b"a\\nb", b"c"], ["a", "b\\nc"])
+    (True, False)
+    """
+    joined = "\n".join(texts)
+    if joined.count("\n") == len(texts) - 1:  # then no text holds the separator, and there is one way to cut
+        return b"\n".join(keys).decode() == joined
+    return list(keys) == [text.encode() for text in texts]
+
+
 def _wrong_version(record: Record, event: Event) -> Refusal:
     seen = f"schema_version {event.schema_version}, this reader knows {SCHEMA_VERSION}"
     return Refusal(record, "wrong-version", f"event {event.event_id}: {seen}")
@@ -259,30 +270,6 @@ def _validation_reason(message: str) -> str:
     if "event_id" in message and "length" in message:
         return "over-long-id" if "<=" in message else "empty-id"
     return "contract"
-
-
-def _columns(kept: Sequence[Record], events: list[Event], types: list[int], names: Sequence[str]) -> Admitted:
-    seconds = np.array([event.occurred_at.timestamp() for event in events], dtype=np.float64)
-    return Admitted(
-        events,
-        np.array([record[0] for record in kept], dtype=np.int64),
-        np.array([record[1] for record in kept], dtype=np.int64),
-        # A float64 second resolves 0.24 us at 2^30 s, so rounding gives the exact microsecond.
-        np.rint(seconds * 1e6).astype(np.int64),
-        np.array(types, dtype=np.int16),
-        _measure_columns(events, names),
-    )
-
-
-def _measure_columns(events: Sequence[Event], names: Sequence[str]) -> dict[str, Float64s]:
-    carriers = [(place, event.measures) for place, event in enumerate(events) if event.measures]
-    places = np.array([place for place, _ in carriers], np.intp)
-    columns = {}
-    for name in names:
-        column = np.full(len(events), np.nan)
-        column[places] = [measures.get(name, math.nan) for _, measures in carriers]
-        columns[name] = column
-    return columns
 
 
 def measure_units(values: Float64s, scale: int) -> Int64s:

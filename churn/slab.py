@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -69,11 +70,13 @@ class Slab:
 
     def slots_for(self, users: Sequence[str]) -> Slots:
         """Return the slot of each user; new users get new slots."""
-        slots = list(map(self.slot_of.get, users))
-        if None in slots:
-            self._add_users(users)
-            slots = list(map(self.slot_of.get, users))
-        return np.array(slots, dtype=np.intp)
+        slots = np.fromiter(map(self.slot_of.get, users, repeat(-1)), np.intp, len(users))
+        unknown = np.flatnonzero(slots < 0)
+        if len(unknown):
+            new = [users[position] for position in unknown.tolist()]
+            self._add_users(new)
+            slots[unknown] = [self.slot_of[user] for user in new]
+        return slots
 
     def _add_users(self, users: Sequence[str]) -> None:
         slot_of, names = self.slot_of, self.names

@@ -16,7 +16,7 @@ from feature_repo.wire import Wire
 
 # One round trip per 512 users: at 4,096 Redis holds other readers for 9 ms a time, at 64 the round trips dominate.
 BATCH_USERS = 512
-# Rows built at once: 8,192 rows of 50 features are 10 MB, enough to make the groups of equal lengths large.
+# Rows built at once: 8,192 rows of 50 features are 10 MB.
 SLAB_USERS = 8192
 FENCE_ATTEMPTS = 5
 
@@ -78,14 +78,12 @@ class OnlineWriter:
             raise DefectError(
                 f"{len(user_ids)} users need a matrix of {self._feature_count} features, got {matrix.shape}"
             )
-        last = _last_rows(user_ids)
         micros, unfenced = _micros(as_of_us, len(user_ids)), False
-        for start in range(0, len(last), SLAB_USERS):
-            rows = last[start : start + SLAB_USERS]
-            ids = [user_ids[i] for i in rows.tolist()]
-            part = None if chosen is None else chosen[rows]
-            batches = self._feature_batches(ids, matrix[rows], micros[rows], part)
-            unfenced |= self._send(batches, fence, whole=chosen is None)
+        for start in range(0, len(user_ids), SLAB_USERS):
+            part = slice(start, start + SLAB_USERS)
+            fields = None if chosen is None else chosen[part]
+            rows = self._features.build(user_ids[part], matrix[part], micros[part], fields)
+            unfenced |= self._send(_batches(rows), fence, whole=chosen is None)
         return unfenced
 
     def write_scores(
@@ -141,16 +139,6 @@ class OnlineWriter:
         with self._lock:
             self._wire.close()
 
-    def _feature_batches(
-        self, user_ids: Sequence[str], matrix: Floats, as_of_us: Micros, chosen: Mask | None
-    ) -> Iterator[Batch]:
-        for commands, ends in self._features.build(user_ids, matrix, as_of_us, chosen):
-            view, start = memoryview(commands), 0
-            for first in range(0, len(ends), BATCH_USERS):
-                part = ends[first : first + BATCH_USERS]
-                yield bytes(view[start : int(part[-1])]), len(part)
-                start = int(part[-1])
-
     def _send(self, batches: Iterable[Batch], fence: tuple[str, int] | None, whole: bool = True) -> bool:
         unfenced = False
         for commands, count in batches:
@@ -194,12 +182,6 @@ def _batches(rows: Sequence[bytes]) -> Iterator[Batch]:
     for start in range(0, len(rows), BATCH_USERS):
         part = rows[start : start + BATCH_USERS]
         yield b"".join(part), len(part)
-
-
-def _last_rows(user_ids: Sequence[str]) -> Micros:
-    # Rows are grouped by length before they are sent, so two rows of one user could swap.
-    last = dict(zip(user_ids, range(len(user_ids)), strict=True))
-    return np.fromiter(last.values(), np.int64, len(last))
 
 
 def _micros(as_of_us: int | Micros, count: int) -> Micros:

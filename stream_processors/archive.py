@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from churn.admission import Admission, Admitted, Record
+from churn.admission import Admission, Admitted
 from churn.declaration import Declaration
 from churn.duplicates import DuplicateFilter
 from churn.errors import OutageError
 from churn.kafka_config import client_config
 from churn.layout import layout_of
+from churn.records import Record
 from churn.settings import Settings
 from churn.topics import ACTIVITY, DEAD_LETTERS
 from feature_repo.instruments import Instruments

@@ -9,9 +9,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from churn.admission import Record
 from churn.errors import DataError
 from churn.events import SCHEMA_VERSION, Event, encode
+from churn.records import Record
 from feature_repo.archive import Marker, Segment, chain, segments
 
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 import structlog
 
-from churn.admission import Admission, Record, Refusal
+from churn.admission import Admission, Refusal
 from churn.blocks import BLOCK_USERS, FeatureBlock, LabelBlock, encode
 from churn.declaration import Declaration
 from churn.errors import OutageError
@@ -29,6 +29,7 @@ from churn.kafka_config import client_config
 from churn.layout import layout_of
 from churn.packing import Held, PartitionMeta, hold, pack
 from churn.partition import Departures, Effect, Emission, Labels
+from churn.records import Record, Records
 from churn.scores import Champion
 from churn.settings import Settings
 from churn.topics import ACTIVITY, FEATURES, LABELS, MODELS
@@ -149,16 +150,12 @@ class FeaturesRole:
         owned = self._owned.get(partition)
         if owned is None:
             return
-        fresh = records
-        if records[0].offset < owned.read_offset:
-            fresh = [record for record in records if record.offset >= owned.read_offset]
+        fresh = Records.of(records).since(owned.read_offset)
         if fresh:
             self._apply(owned, fresh, end_offset, records)
         await asyncio.sleep(0)
 
-    def _apply(
-        self, owned: OwnedPartition, records: Sequence[Record], end_offset: int, batch: Sequence[Record]
-    ) -> None:
+    def _apply(self, owned: OwnedPartition, records: Records, end_offset: int, batch: Sequence[Record]) -> None:
         admitted, refusals = self._admission.admit(records)
         if refusals:
             self._refuse(owned.state.number, refusals, batch)

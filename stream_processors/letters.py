@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from churn.admission import Record, Refusal
+from churn.admission import Refusal
+from churn.records import Record
 from churn.topics import LARGE_MESSAGE_BYTES
 
 MAX_KEY_BYTES = 4096

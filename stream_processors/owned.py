@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from churn.admission import Record
 from churn.partition import ALL_BITS, Bits, Departures, Partition
+from churn.records import Record
 from churn.slab import Slots
 from stream_processors.changelog import Changelog
 

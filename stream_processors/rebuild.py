@@ -15,13 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 from confluent_kafka import KafkaException, TopicPartition
 
-from churn.admission import Admission, Record, Refusal
+from churn.admission import Admission, Refusal
 from churn.declaration import Declaration
 from churn.errors import OutageError
 from churn.kafka_config import client_config
 from churn.layout import layout_of
 from churn.packing import PartitionMeta, hold, pack
 from churn.partition import Partition
+from churn.records import Record
 from churn.settings import Settings
 from churn.summary import summary
 from churn.topics import ACTIVITY, DEAD_LETTERS, USER_STATE

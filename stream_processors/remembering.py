@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from churn.admission import Admission, Record
+from churn.admission import Admission
 from churn.duplicates import DuplicateFilter, rebuild_from
 from churn.errors import OutageError
 from churn.kafka_config import ClientConfig
+from churn.records import Record
 from stream_processors.changelog import READ_AT_ONCE, TIMEOUT_SECONDS, reader
 
 CLOCKS_APART_MS = 3_600_000

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
-from churn.admission import Admission, Record
+from churn.admission import Admission
 from churn.errors import InputError, OutageError
 from churn.kafka_config import ClientConfig
+from churn.records import Record
 from stream_processors.changelog import TIMEOUT_SECONDS, reader
 from stream_processors.letters import ATTEMPTS_HEADER, FIRST_SEEN_HEADER
 from stream_processors.outputs import Output

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from churn.admission import Record
+from churn.records import Record
 
 
 class Role(Protocol):

@@ -11,7 +11,6 @@ from datetime import datetime
 import numpy as np
 import structlog
 
-from churn.admission import Record
 from churn.blocks import FeatureBlock, decode_features
 from churn.declaration import Declaration
 from churn.errors import OutageError
@@ -20,6 +19,7 @@ from churn.kafka_config import client_config
 from churn.model import Scored
 from churn.population import activity_teller
 from churn.reasons import Explainer
+from churn.records import Record
 from churn.scores import BANDS, Reason, Score, band_codes, encode, from_us
 from churn.settings import Settings
 from churn.topics import FEATURES, MODELS, SCORES

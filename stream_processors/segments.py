@@ -83,8 +83,9 @@ class SegmentWriter:
             "arrived_at": pa.array(admitted.arrived_us).cast(UTC_MICROSECONDS),
         }
         for name in self._measures:
-            values = admitted.measures[name]
-            columns[f"measure_{name}"] = pa.array(values, mask=np.isnan(values))
+            # From the events: a type that does not declare the measure may do so later.
+            values = [event.measures.get(name) if event.measures else None for event in events]
+            columns[f"measure_{name}"] = pa.array(values, pa.float64())
         for name in self._attributes:
             texts = [event.attributes.get(name) if event.attributes else None for event in events]
             columns[f"attribute_{name}"] = pa.array(texts, pa.string())

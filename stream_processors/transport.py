@@ -10,14 +10,15 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import faust
+import numpy as np
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import PartitionRecords
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
-from churn.admission import Record
 from churn.fault_points import passing
+from churn.records import Records
 from stream_processors.letters import Headers
 
 FULL_BUFFER_POLL_SECONDS = 0.005
@@ -38,17 +39,24 @@ class FetchedRecords(PartitionRecords):
 fetcher.PartitionRecords = FetchedRecords
 
 
-class Batch(list[Record]):
-    """Records of one partition in the order of their offsets."""
+class Batch(Records):
+    """Records of one partition as the client parsed them."""
 
-    fetched: Sequence[Any] = ()
+    def __init__(self, fetched: Sequence[Any]) -> None:
+        super().__init__(
+            np.array([record.offset for record in fetched], np.int64),
+            np.array([record.timestamp for record in fetched], np.int64) * 1000,
+            [record.key for record in fetched],
+            [record.value for record in fetched],
+        )
+        self._fetched = fetched
 
     def headers(self) -> dict[int, Headers]:
         """Return the headers of the records that have some, by offset.
 
         Only refused records are asked for theirs; a field of every record would cost each event 0.1 us.
         """
-        return {record.offset: record.headers for record in self.fetched if record.headers}
+        return {record.offset: record.headers for record in self._fetched if record.headers}
 
 
 class Positions(Protocol):
@@ -104,8 +112,7 @@ class BatchConsumer(Consumer):
         return await super()._wait_next_records(timeout)
 
     def _to_batch(self, tp: TP, fetched: list[Any], generation: int) -> ConsumerMessage:
-        batch: Any = Batch([Record(r.offset, r.timestamp * 1000, r.key, r.value) for r in fetched])
-        batch.fetched = fetched
+        batch: Any = Batch(fetched)
         first = fetched[0]
         return ConsumerMessage(
             tp.topic, tp.partition, first.offset, first.timestamp / 1000, first.timestamp_type, [], None, batch, None, 0, 0, tp,

@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 import redis
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from churn.admission import Admission, Record
+from churn.admission import Admission
 from churn.declaration import Declaration
 from churn.kafka_config import client_config
 from churn.layout import DAY_US, layout_of
 from churn.model import Scorer
 from churn.packing import unpack
 from churn.partition import Emission, Partition
+from churn.records import Record
 from churn.scores import Score, decode, to_us
 from churn.settings import Settings
 from churn.slab import Slab

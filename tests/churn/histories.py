@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from hypothesis import strategies as st
 
-from churn.admission import Admission, Admitted, Record
+from churn.admission import Admission, Admitted
 from churn.declaration import parse
 from churn.layout import DAY_US, layout_of
 from churn.partition import Partition
+from churn.records import Record
 
 DECLARATION = parse(
     """

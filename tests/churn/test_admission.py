@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn.admission import Record, measure_units
+from churn.admission import measure_units
+from churn.records import Record
 from tests.churn.histories import ADMISSION, Happening, at, record
 
 GOOD = record(Happening("ann", "read", at(0), 5.0), 0)

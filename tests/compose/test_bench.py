@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from churn.admission import Admission, Record
+from churn.admission import Admission
 from churn.events import decode
 from churn.layout import DAY_US, layout_of
 from churn.partition import Partition
+from churn.records import Record
 from compose.bench.command import PARTS
 from compose.bench.load import chosen_users, events
 from compose.bench.stock_state import Counting, PlainFeatures, State, fresh

@@ -14,11 +14,12 @@ import numpy as np
 import redis
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from churn.admission import Admission, Record
+from churn.admission import Admission
 from churn.declaration import Declaration
 from churn.kafka_config import client_config
 from churn.layout import layout_of
 from churn.partition import Partition
+from churn.records import Record
 from churn.settings import Settings
 from churn.topics import ACTIVITY, Topic
 from compose.environment import read_settings

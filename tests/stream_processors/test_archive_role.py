@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pyarrow.parquet as pq
 
-from churn.admission import Record
+from churn.records import Record
 from churn.settings import Settings
 from compose.kafka import KafkaServer
 from compose.topic_admin import ensure_topics

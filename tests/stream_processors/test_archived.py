@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from churn.admission import Admission, Admitted, Record
+from churn.admission import Admission, Admitted
 from churn.errors import DataError
 from churn.events import decode
 from churn.layout import layout_of
+from churn.records import Record
 from churn.scores import to_us
 from feature_repo.declared import load
 from stream_processors.archived import archived

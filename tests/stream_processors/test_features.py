@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from churn.admission import Record
 from churn.blocks import FeatureBlock, decode_features
+from churn.records import Record
 from churn.scores import to_us
 from churn.settings import Settings
 from churn.topics import FEATURES

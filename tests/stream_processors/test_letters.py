@@ -2,7 +2,8 @@
 
 import pytest
 
-from churn.admission import Record, Refusal
+from churn.admission import Refusal
+from churn.records import Record
 from stream_processors.letters import Ration, letter_of
 
 

@@ -11,9 +11,9 @@ import redis
 from confluent_kafka import Consumer, TopicPartition
 
 from churn import blocks, scores
-from churn.admission import Record
 from churn.blocks import FeatureBlock
 from churn.layout import Floats
+from churn.records import Record
 from churn.scores import Score, to_us
 from churn.settings import Settings
 from churn.topics import SCORES

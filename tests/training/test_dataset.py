@@ -9,11 +9,12 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from churn.admission import Admission, Admitted, Record
+from churn.admission import Admission, Admitted
 from churn.declaration import Declaration, parse
 from churn.events import Event, encode
 from churn.features import FeaturePlan
 from churn.layout import DAY_US, MAX_UNITS, Floats, layout_of
+from churn.records import Record
 from churn.scores import to_us
 from churn.slab import Slab
 from tests.training.archives import archive, midnight

@@ -5,10 +5,11 @@ from typing import Protocol
 
 import pytest
 
-from churn.admission import Admission, Record
+from churn.admission import Admission
 from churn.errors import SettingsError
 from churn.events import decode
 from churn.layout import layout_of
+from churn.records import Record
 from feature_repo.declared import load
 from producers.synthetic.business import Scenario, SyntheticBusiness
 from producers.synthetic.history import publish_history

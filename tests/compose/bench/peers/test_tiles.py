@@ -1,8 +1,9 @@
 import numpy as np
 
-from churn.admission import Admission, Record
+from churn.admission import Admission
 from churn.layout import DAY_US, layout_of
 from churn.partition import Partition
+from churn.records import Record
 from compose.bench.load import events
 from compose.bench.peers import tiles
 from compose.bench.peers.on_pathway import answer
