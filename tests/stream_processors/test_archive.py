@@ -18,7 +18,9 @@ from tests.stream_processors.road import START, Road, event, history, road
 EVENTS = 6000
 SLICE = 200
 BROKEN = ("u00001", b"not an event")
-EXTRA = event("u00001", "lesson_completed", START, "extra", minutes=12.345)
+# A score is not declared of lessons: it is no part of any feature, and a later declaration may want it.
+LESSON = event("u00001", "lesson_completed", START, "extra", minutes=12.345)
+EXTRA = (LESSON[0], LESSON[1].replace(b'"minutes":', b'"score": 7.0, "minutes":'))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ def test_a_row_says_what_the_topic_says(running: Road) -> None:
     (row,) = table.filter(pc.field("event_id") == "extra").to_pylist()
     first = min(m.offset() or 0 for m in running.read(ACTIVITY) if m.value() == EXTRA[1])
     assert (row["user_id"], row["event_type"], row["occurred_at"]) == ("u00001", "lesson_completed", START)
-    assert (row["offset"], row["measure_minutes"], row["measure_score"], row["extra"]) == (first, 12.345, None, None)
+    assert (row["offset"], row["measure_minutes"], row["measure_score"], row["extra"]) == (first, 12.345, 7.0, None)
 
 
 def test_files_lie_by_the_day_of_the_event(running: Road) -> None:
