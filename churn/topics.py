@@ -86,3 +86,13 @@ ERASURES = Topic(
 )
 
 TOPICS = (ACTIVITY, DEAD_LETTERS, USER_STATE, FEATURES, SCORES, LABELS, MODELS)
+
+
+def other_partitions(what: str, found: int, wanted: int) -> str:
+    """Say what to do when something is of another number of partitions than CHURN_PARTITIONS, `wanted`, says."""
+    return (
+        f"{what} of {found} partitions, CHURN_PARTITIONS is {wanted}; users would change their partition: set"
+        f" CHURN_PARTITIONS={found}, or, if it is meant to be another number or the activity topic was enlarged, run"
+        " `churn rebuild --into PREFIX`, which copies every event to topics of that number while the workers run, and"
+        " start under CHURN_TOPIC_PREFIX=PREFIX"
+    )

@@ -88,13 +88,15 @@ def seed(context: click.Context) -> None:
 
 
 @main.command()
+@click.option("--into", help="copy every event to topics of this prefix and of CHURN_PARTITIONS partitions instead")
 @json_option
 @click.pass_obj
-def rebuild(settings: Settings, json_file: Path | None) -> None:
-    """Build the state anew from the archive and the log, after the declaration changed."""
-    from compose.rebuilding import rebuild_all
+def rebuild(settings: Settings, into: str | None, json_file: Path | None) -> None:
+    """Build the state anew from the archive and the log, after the declaration or the number of partitions changed."""
+    from compose.rebuilding import rebuild_all, rebuild_into
 
-    write_figures(json_file, rebuild_all(settings, click.echo))
+    figures = rebuild_into(settings, into, click.echo) if into else rebuild_all(settings, click.echo)
+    write_figures(json_file, figures)
 
 
 @main.command()

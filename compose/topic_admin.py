@@ -14,7 +14,7 @@ from confluent_kafka.cimpl import NewTopic
 from churn.errors import InputError, OutageError
 from churn.kafka_config import client_config
 from churn.settings import Settings
-from churn.topics import DEAD_LETTERS, TOPICS, Topic
+from churn.topics import DEAD_LETTERS, TOPICS, Topic, other_partitions
 
 TIMEOUT_SECONDS = 30.0
 
@@ -89,7 +89,7 @@ def _keep_bound(admin: AdminClient, settings: Settings) -> None:
 def _check(topic: Topic, settings: Settings, found: int) -> None:
     wanted = partitions_of(topic, settings)
     if found != wanted:
-        raise InputError(
-            f"topic {topic.name(settings.topic_prefix)} has {found} partitions, the settings say {wanted}: users would"
-            " change their partition; set CHURN_PARTITIONS to what exists, or use another CHURN_TOPIC_PREFIX"
-        )
+        name = topic.name(settings.topic_prefix)
+        if topic.partitioned:
+            raise InputError(other_partitions(f"topic {name} is", found, wanted))
+        raise InputError(f"topic {name} has {found} partitions, it must have 1; use another CHURN_TOPIC_PREFIX")

@@ -90,6 +90,7 @@ class FeaturesRole:
     async def acquire(self, partitions: Iterable[int], generation: int) -> Mapping[int, int]:
         """Load the state of new partitions; a partition kept over consecutive generations had no other owner."""
         wanted = list(partitions)
+        await asyncio.to_thread(self._restorer.check_topics)
         kept = {p: o for p, o in self._parked.items() if p in wanted and o.generation == generation - 1}
         for number, dropped in self._parked.items():
             if number not in kept:

@@ -9,15 +9,12 @@ end of the topic, and one transaction replaces all users and the partition's own
 state, and after it the new one; a rebuild may be repeated.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from confluent_kafka import KafkaException, TopicPartition
 
 from churn.admission import Admission, Refusal
 from churn.declaration import Declaration
-from churn.errors import OutageError
 from churn.kafka_config import client_config
 from churn.layout import layout_of
 from churn.packing import PartitionMeta, hold, pack
@@ -25,14 +22,10 @@ from churn.partition import Partition
 from churn.records import Record
 from churn.settings import Settings
 from churn.summary import summary
-from churn.topics import ACTIVITY, DEAD_LETTERS, USER_STATE
-from stream_processors.archived import archived
-from stream_processors.changelog import READ_AT_ONCE, TIMEOUT_SECONDS, Changelog, Stored, read, reader
+from churn.topics import DEAD_LETTERS, USER_STATE
+from stream_processors.changelog import Changelog, Stored, read
+from stream_processors.history import History
 from stream_processors.letters import DeadLetter, Ration, letter_of
-from stream_processors.remembering import record_of
-
-MAX_SILENT_READS = 150
-BATCH_RECORDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -52,7 +45,7 @@ class Rebuilder:
     def __init__(self, settings: Settings, declaration: Declaration) -> None:
         prefix = settings.topic_prefix
         self._config, self._settings = client_config(settings), settings
-        self._activity, self._state = ACTIVITY.name(prefix), USER_STATE.name(prefix)
+        self._history, self._state = History(settings), USER_STATE.name(prefix)
         self._letters = DEAD_LETTERS.name(prefix)
         self._layout, self._declaration = layout_of(declaration), declaration
         self._refused: list[Refusal] = []
@@ -66,7 +59,7 @@ class Rebuilder:
             DataError: events are neither in the archive nor on the topic.
             OutageError: Kafka does not answer; nothing has changed, run it again.
         """
-        low, end = self._ends(number)
+        low, end = self._history.ends(number)
         # The owner has written the letters of everything below; the rest is refused here for the first time.
         before = read(self._config, self._state, number).meta
         self._refused, self._first_unread = [], before.next_offset if before else 0
@@ -77,34 +70,22 @@ class Rebuilder:
         try:
             changelog.claim()
             # The former owner has stopped; what it read in the meantime is read here too.
-            self._fold_log(state, end, self._ends(number)[1])
+            self._fold_log(state, end, self._history.ends(number)[1])
             self._replace(state, changelog, read(self._config, self._state, number))
         finally:
             changelog.close()
         return Rebuilt(number, state.present, archived_events, low, state.next_offset)
 
-    def _ends(self, number: int) -> tuple[int, int]:
-        consumer = reader(self._config)
-        try:
-            low, end = consumer.get_watermark_offsets(TopicPartition(self._activity, number), timeout=TIMEOUT_SECONDS)
-        except KafkaException as error:
-            raise OutageError(f"{self._activity} partition {number} cannot be read: {error.args[0].str()}") from error
-        finally:
-            consumer.close()
-        return int(low), int(end)
-
     def _fold_archive(self, state: Partition, below: int) -> int:
         events = 0
-        if below:
-            for records in archived(self._settings.archive_dir, state.number, below):
-                events += len(records)
-                for start in range(0, len(records), BATCH_RECORDS):
-                    self._fold(state, records[start : start + BATCH_RECORDS])
-            state.next_offset = below
+        for records in self._history.archived(state.number, below):
+            events += len(records)
+            self._fold(state, records)
+        state.next_offset = below
         return events
 
     def _fold_log(self, state: Partition, start: int, stop: int) -> None:
-        for records in self._log(state.number, start, stop):
+        for records in self._history.log(state.number, start, stop):
             self._fold(state, records)
         state.next_offset = max(state.next_offset, stop)
 
@@ -113,28 +94,6 @@ class Rebuilder:
         self._refused += [refusal for refusal in refusals if refusal.record.offset >= self._first_unread]
         for _ in state.ingest(admitted, records[-1].offset + 1):
             pass  # vectors and labels of past midnights were emitted by the owner of that time
-
-    def _log(self, number: int, start: int, stop: int) -> Iterator[list[Record]]:
-        if start >= stop:
-            return
-        consumer = reader(self._config)
-        try:
-            consumer.assign([TopicPartition(self._activity, number, start)])
-            silent_reads = 0
-            while silent_reads < MAX_SILENT_READS:
-                messages = consumer.consume(READ_AT_ONCE, timeout=0.2)
-                silent_reads = 0 if messages else silent_reads + 1
-                records = [record_of(message) for message in messages if message.error() is None]
-                below = [record for record in records if record.offset < stop]
-                if below:
-                    yield below
-                if len(records) < len(messages) or any(record.offset >= stop - 1 for record in records):
-                    return
-            raise OutageError(f"{self._activity} partition {number}: no answer for {MAX_SILENT_READS * 0.2:g} s")
-        except KafkaException as error:
-            raise OutageError(f"{self._activity} partition {number} cannot be read: {error.args[0].str()}") from error
-        finally:
-            consumer.close()
 
     def _replace(self, state: Partition, changelog: Changelog, stored: Stored) -> None:
         _catch_up(state, stored.meta)
@@ -154,7 +113,7 @@ class Rebuilder:
     def _new_letters(self, stored: PartitionMeta | None, number: int) -> list[DeadLetter]:
         first = stored.next_offset if stored else 0
         new = Ration().kept([refusal for refusal in self._refused if refusal.record.offset >= first])
-        return [letter_of(self._activity, number, refusal) for refusal in new]
+        return [letter_of(self._history.topic, number, refusal) for refusal in new]
 
 
 def _catch_up(state: Partition, meta: PartitionMeta | None) -> None:

@@ -4,7 +4,7 @@ A record that was refused when it came, and would be admitted now (the declarati
 its id must not make a duplicate of the same event when its dead letter is replayed. The letters say which these are.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -14,7 +14,7 @@ from churn.duplicates import DuplicateFilter, rebuild_from
 from churn.errors import OutageError
 from churn.kafka_config import ClientConfig
 from churn.records import Record
-from stream_processors.changelog import READ_AT_ONCE, TIMEOUT_SECONDS, reader
+from stream_processors.changelog import MAX_SILENT_READS, READ_AT_ONCE, TIMEOUT_SECONDS, reader
 
 CLOCKS_APART_MS = 3_600_000
 """Letters carry the time of their worker, records that of the broker; clocks are less than an hour apart."""
@@ -58,17 +58,37 @@ def remember_ids(
 def _remember(
     consumer: Consumer, log: Log, stop: int, admission: Admission, seen: DuplicateFilter, rebuilt_below: int
 ) -> None:
-    reached, refused = False, None
+    reached, refused, silent_reads = False, None, 0
     while not reached:
         messages = consumer.consume(READ_AT_ONCE, timeout=0.2)
-        records = [record_of(message) for message in messages if message.error() is None]
-        reached = len(records) < len(messages) or any(record.offset >= stop - 1 for record in records)
+        silent_reads = 0 if messages else silent_reads + 1
+        _refuse_silence(f"{log.activity} partition {log.number}", silent_reads)
+        ended = [_ends(message) for message in messages]
+        records = [record_of(message) for message, end in zip(messages, ended, strict=True) if not end]
+        reached = any(ended) or any(record.offset >= stop - 1 for record in records)
         if records and refused is None:
             refused = refused_offsets(log, records[0].arrived_us // 1000 - CLOCKS_APART_MS)
             refused = {offset for offset in refused if offset >= rebuilt_below}
         records = [record for record in records if record.offset < stop and record.offset not in (refused or ())]
         if records:
             seen.fresh(admission.admit(records)[0])
+
+
+def partition_counts(config: ClientConfig, topics: Sequence[str]) -> dict[str, int]:
+    """Return how many partitions each topic has on the broker, 0 when there is no such topic.
+
+    Raises:
+        OutageError: Kafka does not answer.
+    """
+    consumer = reader(config)
+    try:
+        # All topics are asked for: a question for one alone may create it.
+        found = consumer.list_topics(timeout=TIMEOUT_SECONDS).topics
+    except KafkaException as error:
+        raise OutageError(f"{', '.join(topics)} cannot be looked up: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+    return {topic: len(found[topic].partitions) if topic in found else 0 for topic in topics}
 
 
 def record_of(message: Message) -> Record:
@@ -85,13 +105,23 @@ def refused_offsets(log: Log, since_ms: int) -> set[int]:
             return set()
         consumer.assign([first])
         found: set[int] = set()
+        silent_reads = 0
         while True:
             messages = consumer.consume(READ_AT_ONCE, timeout=0.2)
+            silent_reads = 0 if messages else silent_reads + 1
+            _refuse_silence(log.letters, silent_reads)
             found |= {offset for m in messages if (offset := _refused(m, log.number)) is not None}
             if any(_ends(message) for message in messages):
                 return found
     finally:
         consumer.close()
+
+
+def _refuse_silence(what: str, silent_reads: int) -> None:
+    if silent_reads >= MAX_SILENT_READS:
+        raise OutageError(
+            f"{what}: no answer for {MAX_SILENT_READS * 0.2:g} s while reading event ids again; the worker starts again"
+        )
 
 
 def _ends(message: Message) -> bool:

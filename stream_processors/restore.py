@@ -13,10 +13,10 @@ from churn.packing import PartitionMeta
 from churn.partition import Clock, Partition
 from churn.settings import Settings
 from churn.summary import difference, summary
-from churn.topics import ACTIVITY, DEAD_LETTERS, USER_STATE
+from churn.topics import ACTIVITY, DEAD_LETTERS, USER_STATE, other_partitions
 from stream_processors.changelog import Changelog, read
 from stream_processors.owned import OwnedPartition
-from stream_processors.remembering import Log, remember_ids
+from stream_processors.remembering import Log, partition_counts, remember_ids
 
 log = structlog.get_logger(__name__)
 
@@ -67,13 +67,21 @@ class Restorer:
         )
         return owned
 
+    def check_topics(self) -> None:
+        """Refuse topics of another number of partitions: of an enlarged one some users' state lies elsewhere.
+
+        Raises:
+            DataError: says what to do.
+            OutageError: Kafka does not answer.
+        """
+        for topic, found in partition_counts(self._config, (self._activity, self._state)).items():
+            if found != self._partitions:
+                raise DataError(other_partitions(f"topic {topic} is", found, self._partitions))
+
     def _check(self, number: int, meta: PartitionMeta, described: Mapping[str, str]) -> None:
         if meta.partitions != self._partitions:
-            raise DataError(
-                f"{self._state} partition {number}: the stored state is of {meta.partitions} partitions, CHURN_PARTITIONS"
-                f" is {self._partitions}; users would change their partition: set CHURN_PARTITIONS={meta.partitions}, or"
-                " start under another CHURN_TOPIC_PREFIX and publish the events to it"
-            )
+            what = f"{self._state} partition {number}: the stored state is"
+            raise DataError(other_partitions(what, meta.partitions, self._partitions))
         if meta.feature_set_version != self._version:
             what = difference(described, self._described) if described else "what changed was not stored"
             raise DataError(

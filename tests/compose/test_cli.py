@@ -100,7 +100,7 @@ def test_topics_are_created_once(shell: Shell) -> None:
 def test_topics_with_other_partitions_are_refused(shell: Shell) -> None:
     result = shell.run("topics", CHURN_PARTITIONS="3")
     assert result.exit_code == 2
-    assert "has 1 partitions, the settings say 3" in result.stderr
+    assert "is of 1 partitions, CHURN_PARTITIONS is 3" in result.stderr
 
 
 def test_the_bound_of_dead_letters_follows_its_setting(shell: Shell) -> None:

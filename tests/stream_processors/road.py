@@ -56,7 +56,7 @@ class Road:
             reader = OnlineReader(client, self.settings.feast_project, self.declaration.feature_names)
             rows = reader.read_many(users)
             reader.close()
-        return {row.user_id: None if row.features is None else _bits(row.features) for row in rows}
+        return {row.user_id: None if row.features is None else clean_bits(row.features) for row in rows}
 
     def truth(self) -> dict[str, bytes]:
         """Recompute every user's vector from the topic itself, by partition, in one batch."""
@@ -78,7 +78,7 @@ class Road:
         emission = partition.refresh()
         if emission is None:  # nothing in this partition is an event
             return {}
-        return dict(zip(partition.names(emission.slots), map(_bits, emission.matrix), strict=True))
+        return dict(zip(partition.names(emission.slots), map(clean_bits, emission.matrix), strict=True))
 
     def wait_online_equals_truth(self, timeout_seconds: float = 60.0) -> int:
         """Wait until the online store holds exactly the recomputed vectors; returns how many."""
@@ -108,6 +108,7 @@ class Road:
                 "group.id": "tests",
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",
+                "auto.offset.reset": "earliest",
             }
         )
         name = topic.name(self.settings.topic_prefix)
@@ -135,7 +136,8 @@ class Road:
         return found
 
 
-def _bits(vector: Any) -> bytes:
+def clean_bits(vector: Any) -> bytes:
+    """Return a vector as bytes that equal those of the online store."""
     # Missing values are null in the online store and come back as one NaN; its bits carry nothing.
     clean = np.where(np.isnan(vector), np.float32(np.nan), vector).astype(np.float32)
     return bytes(clean.tobytes())

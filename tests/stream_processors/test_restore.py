@@ -40,9 +40,12 @@ def store(settings: Settings, partitions: int, described: bool) -> None:
     changelog.close()
 
 
+def restorer(settings: Settings, declaration: Declaration) -> Restorer:
+    return Restorer(settings, declaration, Admission(layout_of(declaration), 0), lambda: 0)
+
+
 def load(settings: Settings, declaration: Declaration) -> None:
-    restorer = Restorer(settings, declaration, Admission(layout_of(declaration), 0), lambda: 0)
-    restorer.load(0, 1).changelog.close()
+    restorer(settings, declaration).load(0, 1).changelog.close()
 
 
 def test_another_number_of_partitions_is_refused_with_the_one_to_set(settings: Settings) -> None:
@@ -51,6 +54,13 @@ def test_another_number_of_partitions_is_refused_with_the_one_to_set(settings: S
         DataError, match=r"stored state is of 4 partitions, CHURN_PARTITIONS is 2; .*CHURN_PARTITIONS=4"
     ):
         load(settings, DECLARATION)
+
+
+def test_topics_of_another_number_of_partitions_are_refused_before_anything_is_read(settings: Settings) -> None:
+    larger = settings.model_copy(update={"partitions": 3})
+    with pytest.raises(DataError, match=r"-activity is of 2 partitions, CHURN_PARTITIONS is 3; .*churn rebuild --into"):
+        restorer(larger, DECLARATION).check_topics()
+    restorer(settings, DECLARATION).check_topics()
 
 
 def test_another_declaration_is_refused_by_the_names_that_differ(settings: Settings) -> None:
