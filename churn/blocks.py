@@ -36,6 +36,8 @@ class FeatureBlock(msgspec.Struct, frozen=True, array_like=True):
     values: bytes
     for_model: str = ""
     """A refresh names the model version that it is for; a scorer waits until it has heard of it."""
+    departed: list[str] = []
+    """Users who were forgotten: whoever keeps something of theirs deletes it, unless a later block names them again."""
 
     @property
     def matrix(self) -> Floats:

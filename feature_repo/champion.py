@@ -67,6 +67,8 @@ class ServingModel:
         named, refusal = self._named, self.refusal
         if named is not None and refusal is not None and refusal.version == named.version:
             self._take(named)
+            with self._changed:
+                self._changed.notify_all()
 
     def refuse(self, version: str, reason: str) -> None:
         """Note that a version must not serve; the same refusal twice is one."""
@@ -81,14 +83,24 @@ class ServingModel:
         return version in self._heard
 
     def wait_for(self, version: str, timeout_seconds: float) -> bool:
-        """Wait until a record of this version was seen; returns whether it was.
-
-        It is waited for once: of a version that was followed by another the topic may hold no record any more.
-        """
+        """Wait until a record of this version was seen; returns whether it was."""
         with self._changed:
-            seen = self._changed.wait_for(lambda: version in self._heard, timeout_seconds)
+            return self._changed.wait_for(lambda: version in self._heard, timeout_seconds)
+
+    def pass_over(self, version: str) -> None:
+        """Wait no more for a version: of one that was followed by another the topic may hold no record any more."""
+        with self._changed:
             self._heard.add(version)
-            return seen
+
+    @property
+    def awaited(self) -> bool:
+        """Tell whether a champion is named and none serves: its bundle may still arrive, or another be named."""
+        return self.serving is None and self.refusal is not None
+
+    def wait_serving(self, timeout_seconds: float) -> bool:
+        """Wait until a model serves; returns whether one does."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.serving is not None, timeout_seconds)
 
     def not_ready(self) -> list[str]:
         """Return what is wrong with the model, in a sentence; nothing when the named one serves."""

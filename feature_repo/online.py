@@ -8,7 +8,14 @@ import numpy as np
 import redis
 
 from churn.errors import DefectError, InputError, OutageError
-from feature_repo.encoding import MAX_VALUE_BYTES, entity_key, float32_value, string_value
+from feature_repo.encoding import (
+    MAX_VALUE_BYTES,
+    entity_key,
+    field_hash,
+    float32_value,
+    string_value,
+    timestamp_field,
+)
 from feature_repo.errors import EmptiedError, FencedError
 from feature_repo.layout import SCORE_FIELDS, USER_FEATURES, USER_SCORE, fields_by_view, refuse_collisions
 from feature_repo.rows import FloatRows, Floats, Mask, Micros, TextRows, command
@@ -115,6 +122,11 @@ class OnlineWriter:
     def delete(self, user_ids: Iterable[str], fence: tuple[str, int] | None = None) -> None:
         """Delete everything that the online store holds of these users."""
         self._send(_batches([command(b"DEL", entity_key(user_id, self._project)) for user_id in user_ids]), fence)
+
+    def delete_scores(self, user_ids: Iterable[str]) -> None:
+        """Delete the score of these users and leave their features as they are; raises as `write`."""
+        names = [timestamp_field(USER_SCORE), *(field_hash(USER_SCORE, name) for name in SCORE_FIELDS)]
+        self._send(_batches([command(b"HDEL", entity_key(user, self._project), *names) for user in user_ids]), None)
 
     def claim(self, fence_key: str) -> Fence:
         """Take the fence from whoever holds it: every writer with an older epoch is refused from now on."""

@@ -202,6 +202,7 @@ class FeaturesRole:
     def _take(self, owned: OwnedPartition, effect: Effect) -> None:
         if isinstance(effect, Departures):
             owned.let_go(effect)
+            self._send_departed(owned, effect.users)
         elif isinstance(effect, Labels):
             self._send_labels(owned, effect)
         else:
@@ -221,6 +222,16 @@ class FeaturesRole:
         if emission.arrived_us:
             owned.oldest_online_us = min(owned.oldest_online_us or emission.arrived_us, emission.arrived_us)
         self._instruments.count("churn_feature_rows", len(emission.slots), kind=emission.kind)
+
+    def _send_departed(self, owned: OwnedPartition, users: list[str]) -> None:
+        """Tell the scorer, behind all their vectors: its score of such a vector must not outlive the row."""
+        state = owned.state
+        for start in range(0, len(users), BLOCK_USERS):
+            block = FeatureBlock(
+                "update", state.number, owned.epoch, state.clock.watermark_us, state.next_offset, 0, self._version, [], b"",
+                departed=users[start : start + BLOCK_USERS],
+            )  # fmt: skip
+            self._output.send(self._features_topic, None, encode(block), state.number)
 
     def _send_labels(self, owned: OwnedPartition, labels: Labels) -> None:
         state = owned.state

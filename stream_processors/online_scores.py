@@ -22,9 +22,16 @@ class ScoreRows:
 
     users: list[str]
     rows: list[Row]
+    departed: list[str] = field(default_factory=list)
 
     def write(self, writer: OnlineWriter) -> None:
-        """Write the rows; raises OutageError when not all are known to be written."""
+        """Write the rows, and delete what was written of departed users; raises OutageError when not all is known to be done."""
+        if self.departed:
+            writer.delete_scores(self.departed)
+        if self.users:
+            self._write_rows(writer)
+
+    def _write_rows(self, writer: OnlineWriter) -> None:
         probability, codes, versions, texts, as_of_us = zip(*self.rows, strict=True)
         writer.write_scores(
             self.users,
@@ -40,11 +47,15 @@ class ScoreRows:
 class PendingScores:
     """The newest score of each user that is not in the online store."""
 
-    _rows: dict[str, Row] = field(default_factory=dict)
+    _rows: dict[str, Row | None] = field(default_factory=dict)
 
     def users(self) -> int:
         """Return how many users wait."""
         return len(self._rows)
+
+    def forget(self, users: list[str]) -> None:
+        """Take note of users who were forgotten: the features worker deletes their rows, and a score must not make half a one anew."""
+        self._rows.update(dict.fromkeys(users))
 
     def add(
         self,
@@ -60,12 +71,13 @@ class PendingScores:
 
     def take(self) -> ScoreRows:
         """Return and clear everything."""
-        rows, self._rows = self._rows, {}
-        return ScoreRows(list(rows), list(rows.values()))
+        taken, self._rows = self._rows, {}
+        rows = {user: row for user, row in taken.items() if row is not None}
+        return ScoreRows(list(rows), list(rows.values()), [user for user in taken if user not in rows])
 
     def give_back(self, rows: ScoreRows) -> None:
         """Return rows that were not written; newer ones that came meanwhile stay."""
-        self._rows = dict(zip(rows.users, rows.rows, strict=True)) | self._rows
+        self._rows = dict.fromkeys(rows.departed) | dict(zip(rows.users, rows.rows, strict=True)) | self._rows
 
 
 def shorten(text: str) -> str:

@@ -31,6 +31,8 @@ from stream_processors.online_scores import PendingScores
 from stream_processors.outputs import Output
 
 MODEL_WAIT_SECONDS = 10.0
+PATIENCE_SECONDS = 1.0
+"""How soon a scorer that waits for a model sees that its partition was given up."""
 COMMIT_US = 1_000_000
 RETRY_US = 1_000_000
 
@@ -74,8 +76,7 @@ class ScorerRole:
         self._follower.following.start()
 
     async def acquire(self, partitions: Iterable[int], generation: int) -> Mapping[int, int]:
-        """Start at the committed offsets, with the present champion when there is one."""
-        await asyncio.to_thread(self._follower.wait_current, MODEL_WAIT_SECONDS)
+        """Start at the committed offsets; blocks wait until the present champion is known."""
         wanted = self._assigned = set(partitions)
         self._positions = {p: o for p, o in self._positions.items() if p in wanted}
         self._durable = {p: o for p, o in self._durable.items() if p in wanted}
@@ -97,26 +98,44 @@ class ScorerRole:
         """Score the blocks of a batch."""
         for record in records:
             block = decode_features(record.value or b"")
-            await self._wait_for_model(block.for_model)
+            await self._know_model(partition, block.for_model)
+            if partition not in self._assigned:  # given up meanwhile: its next owner scores these again
+                return
             self._take(block)
             await asyncio.sleep(0)
-        if partition not in self._assigned:  # given up meanwhile: its next owner scores these again
-            return
         self._positions[partition] = records[-1].offset + 1
         self._ends[partition] = max(end_offset, self._positions[partition])
         lag = self._ends[partition] - self._positions[partition]
         self._instruments.set("churn_consumer_lag_records", lag, partition=str(partition))
 
-    async def _wait_for_model(self, version: str) -> None:
-        """A refresh for a version comes from the same topic that we follow, so we hear of it too, soon."""
+    async def _know_model(self, partition: int, version: str) -> None:
+        """Wait until it is known which model scores a block, or that none is named.
+
+        Without any champion a block may be passed over: the features worker shows everyone to the first one. But as long as
+        the models topic cannot be read, or the only champion's bundle is refused, passing over would leave users without
+        their last score; readiness says what is waited for.
+        """
+        while partition in self._assigned and self.model.serving is None:
+            if await asyncio.to_thread(self._follower.wait_current, PATIENCE_SECONDS):
+                if not self.model.awaited:
+                    break
+                await asyncio.to_thread(self.model.wait_serving, PATIENCE_SECONDS)
         if version and not self.model.heard_of(version):
-            await asyncio.to_thread(self.model.wait_for, version, MODEL_WAIT_SECONDS)
+            await self._wait_for_model(partition, version)
+
+    async def _wait_for_model(self, partition: int, version: str) -> None:
+        """A refresh for a version comes from the same topic that we follow, so we hear of it too, soon, unless it is away."""
+        while not await asyncio.to_thread(self.model.wait_for, version, MODEL_WAIT_SECONDS):
+            if partition not in self._assigned or self._follower.following.outage is None:
+                self.model.pass_over(version)
+                return
 
     def _take(self, block: FeatureBlock) -> None:
         latest = self._epochs.get(block.partition, 0)
         if block.epoch < latest:
             return
         self._epochs[block.partition] = block.epoch
+        self._pending.forget(block.departed)
         if not block.users:
             return
         serving = self.model.serving
@@ -197,7 +216,7 @@ class ScorerRole:
 
     async def _write_pending(self) -> None:
         rows = self._pending.take()
-        if not rows.users:
+        if not rows.users and not rows.departed:
             return
         started_us = self._wall_us()
         try:

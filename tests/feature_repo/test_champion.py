@@ -95,7 +95,22 @@ def test_of_several_records_the_last_serves_and_all_are_heard_of(holder: Serving
 
 def test_a_version_that_nobody_names_any_more_is_waited_for_once(holder: ServingModel) -> None:
     assert not holder.wait_for("1", timeout_seconds=0.01)
+    holder.pass_over("1")
     assert holder.heard_of("1")
+
+
+def test_a_bundle_that_comes_late_ends_the_waiting(holder: ServingModel, tmp_path: Path) -> None:
+    states = [holder.awaited]
+    named = champion(tmp_path, "1")
+    (tmp_path / named.bundle / MODEL_FILE).rename(tmp_path / "elsewhere")
+    holder.follow([named])
+    states.append(holder.awaited)
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(holder.wait_serving, 30.0)
+        (tmp_path / "elsewhere").rename(tmp_path / named.bundle / MODEL_FILE)
+        holder.retry()
+        assert waiting.result()
+    assert [*states, holder.awaited] == [False, True, False]
 
 
 def test_a_version_is_waited_for_until_it_serves(holder: ServingModel, tmp_path: Path) -> None:

@@ -155,3 +155,18 @@ def test_a_checkpoint_holds_no_event_whose_vector_nobody_sent(made: Settings, ro
 
     asyncio.run(asyncio.wait_for(process_while_a_tick_writes(), 30))
     assert {user for block in blocks(made) for user in block.users} >= {"u1", "u2"}
+
+
+def test_who_departs_is_named_behind_the_last_of_their_vectors(made: Settings, role: FeaturesRole) -> None:
+    user, value = event("gone", "session_started", AS_OF - timedelta(days=made.user_ttl_days + 2), "e0")
+
+    async def grow_old() -> None:
+        await role.acquire([0], 1)
+        await role.process(0, [Record(0, to_us(AS_OF), user.encode(), value)], 2)
+        await role.process(0, [record(1, "here")], 2)
+        await role.release([0])
+
+    asyncio.run(grow_old())
+    said = [(block.users, block.departed) for block in blocks(made) if block.users or block.departed]
+    assert said[-2:] == [([], ["gone"]), (["here"], [])]
+    assert (["gone"], []) in said[:-2]

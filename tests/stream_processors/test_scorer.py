@@ -1,7 +1,7 @@
 """Vectors in, scores out, on a real Kafka and Redis."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import redis
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from churn import blocks, scores
 from churn.blocks import FeatureBlock
@@ -16,13 +17,15 @@ from churn.layout import Floats
 from churn.records import Record
 from churn.scores import Score, to_us
 from churn.settings import Settings
-from churn.topics import SCORES
+from churn.topics import MODELS, SCORES
 from compose.kafka import KafkaServer
 from compose.processes import wait_until
 from compose.redis_server import RedisServer
 from compose.topic_admin import ensure_topics
+from feature_repo.encoding import entity_key
 from feature_repo.instruments import Instruments
 from feature_repo.online import OnlineWriter
+from stream_processors import scorer
 from stream_processors.scorer import ScorerRole
 from tests.api.building import AS_OF, DAYS_SILENT, DECLARATION, champion, settings, vectors
 from tests.api.streaming import promote
@@ -51,10 +54,12 @@ def role(made: Settings, instruments: Instruments, redis_client: "redis.Redis") 
     role.close()
 
 
-def record(users: list[str], matrix: Floats, for_model: str = "") -> Record:
+def record(users: list[str], matrix: Floats, for_model: str = "", departed: Sequence[str] = ()) -> Record:
     """Return a record of the features topic."""
     as_of_us, version = to_us(AS_OF), DECLARATION.feature_set_version
-    block = FeatureBlock("update", 0, 1, as_of_us, 5, as_of_us, version, users, matrix.tobytes(), for_model)
+    block = FeatureBlock(
+        "update", 0, 1, as_of_us, 5, as_of_us, version, users, matrix.tobytes(), for_model, list(departed)
+    )
     return Record(0, as_of_us, None, blocks.encode(block))
 
 
@@ -123,3 +128,78 @@ def test_lag_of_a_partition_that_was_given_up_is_forgotten(
 
     assert asyncio.run(take()) == [2.0]
     assert lags(instruments) == []
+
+
+def test_a_score_outlives_no_row_that_was_deleted_before_it(
+    made: Settings, kafka: KafkaServer, role: ScorerRole, redis_client: "redis.Redis"
+) -> None:
+    promote(kafka, made.topic_prefix, champion(made.models_dir, "1"))
+    rows = {user: entity_key(user, made.feast_project) for user in ("gone", "back", "here")}
+
+    async def show(*shown: Record) -> list[str]:
+        for each in shown:
+            await role.process(0, [each], 1)
+        await role.tick()
+        return [user for user, row in rows.items() if redis_client.exists(row)]
+
+    async def follow() -> list[list[str]]:
+        await role.acquire([0], 1)
+        everyone = record(list(rows), vectors(3))
+        left = record([], vectors(1)[:0], departed=["gone", "back"])
+        # The features worker has deleted the rows long before the scorer comes to the vectors.
+        return [await show(everyone), await show(left), await show(everyone, left, record(["back"], vectors(1)))]
+
+    assert asyncio.run(follow()) == [["gone", "back", "here"], ["here"], ["back", "here"]]
+
+
+def delete_models_topic(made: Settings) -> None:
+    admin, name = AdminClient({"bootstrap.servers": made.kafka_bootstrap_servers}), MODELS.name(made.topic_prefix)
+    admin.delete_topics([name])[name].result(30)
+    wait_until(lambda: name not in admin.list_topics(timeout=5).topics, 20, "the topic is gone")
+
+
+async def score_after(role: ScorerRole, seen: str, cure: Callable[[], None]) -> None:
+    """Hand a block to the role, and mend what keeps it from knowing its model once it says that."""
+    scoring = asyncio.create_task(score_once(role, record(["u1"], vectors(1))))
+    while not any(seen in reason for reason in role.not_ready()):
+        await asyncio.sleep(0.05)  # until the role says so; `wait_for` bounds it
+    await asyncio.sleep(0.5)  # not a wait for a condition: what must not happen would have happened by then
+    assert not scoring.done()
+    cure()
+    await scoring
+
+
+def test_blocks_wait_for_a_models_topic_that_cannot_be_read(
+    made: Settings, kafka: KafkaServer, redis_client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scorer, "MODEL_WAIT_SECONDS", 0.1)
+    delete_models_topic(made)
+    writer = OnlineWriter(redis_client, made.feast_project, DECLARATION.feature_names)
+    role = ScorerRole(made, DECLARATION, writer, Instruments("scorer"), lambda: to_us(AS_OF))
+
+    def cure() -> None:
+        ensure_topics(made)
+        promote(kafka, made.topic_prefix, champion(made.models_dir, "1"))
+
+    asyncio.run(asyncio.wait_for(score_after(role, "does not exist", cure), 60))
+    role.close()
+    assert written(made, 1)["u1"].model_version == "1"
+
+
+def test_blocks_wait_for_the_bundle_of_the_only_champion(
+    made: Settings, kafka: KafkaServer, role: ScorerRole, tmp_path: Path
+) -> None:
+    named = champion(tmp_path / "away", "1")
+    promote(kafka, made.topic_prefix, named)
+
+    def cure() -> None:
+        (tmp_path / "away").rename(made.models_dir)
+
+    asyncio.run(asyncio.wait_for(score_after(role, "no model serves", cure), 60))
+    assert written(made, 1)["u1"].model_version == "1"
+
+
+def test_without_any_champion_blocks_are_passed_over_and_counted(role: ScorerRole, instruments: Instruments) -> None:
+    asyncio.run(asyncio.wait_for(score_once(role, record(["u1"], vectors(1))), 30))
+    samples = [sample for family in instruments.registry.collect() for sample in family.samples]
+    assert [s.value for s in samples if s.name == "churn_unscored_rows_total"] == [1.0]
