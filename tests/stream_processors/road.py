@@ -1,6 +1,7 @@
 """A whole road for tests: real Kafka, Redis and workers, events whose truth is known, and the comparison."""
 
 import json
+import urllib.error
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -123,6 +124,16 @@ class Road:
                     ended += 1
         consumer.close()
         return messages
+
+    def reasons(self, service: str) -> list[str]:
+        """Return why a worker says that it is not ready."""
+        try:
+            with urllib.request.urlopen(self.stack.url(service) + "/ready", timeout=5) as answer:  # noqa: S310  our own http url
+                found = json.load(answer)
+        except urllib.error.HTTPError as error:
+            found = json.load(error)
+        reasons: list[str] = found["reasons"]
+        return reasons
 
     def metrics(self, service: str) -> Mapping[str, float]:
         """Return a worker's metrics, summed over their labels."""

@@ -1,5 +1,6 @@
 """The archive holds every accepted event once, however often its worker is killed."""
 
+import resource
 import threading
 import time
 from collections import Counter
@@ -17,6 +18,8 @@ from tests.stream_processors.road import START, Road, event, history, road
 
 EVENTS = 6000
 SLICE = 200
+FULL_BYTES = 8192
+"""No file of the worker grows beyond it, as on a disk that fills up in the middle of a file; its log is shorter."""
 BROKEN = ("u00001", b"not an event")
 # A score is not declared of lessons: it is no part of any feature, and a later declaration may want it.
 LESSON = event("u00001", "lesson_completed", START, "extra", minutes=12.345)
@@ -82,4 +85,21 @@ def test_a_worker_stopped_in_order_goes_on_where_it_was(running: Road) -> None:
     running.publish([event("late", "session_started", START, "last")])
     wait_until(lambda: archived(running).num_rows > before, 30, "one more event is archived")
     assert archived(running).num_rows == before + 1
+    running.stack.check()
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits the files of a running process")
+def test_a_disk_that_takes_no_more_is_said_and_loses_nothing(running: Road) -> None:
+    child = running.stack.supervisor.children["archive"]
+    before, events = archived(running).num_rows, history(users=100, days=1, per_day=3000, seed=9)
+    whole = resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (FULL_BYTES, resource.RLIM_INFINITY))
+    running.publish(events)
+    wait_until(lambda: "cannot be written (File too large)" in str(running.reasons("archive")), 30, "it is said")
+    assert running.metrics("archive")["churn_ready"] == 0
+    running.publish([event("late", "session_started", START, "while full")])
+    assert archived(running).num_rows == before
+    resource.prlimit(child.pid, resource.RLIMIT_FSIZE, whole)
+    wait_until(lambda: archived(running).num_rows == before + len(events) + 1, 30, "everything is archived, each once")
+    assert running.reasons("archive") == []
+    assert list(running.settings.archive_dir.rglob(".*")) == []
     running.stack.check()

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import redis
 
 from churn.kafka_config import client_config
 from churn.model import GoldenRow, LogisticModel, Scorer
@@ -140,6 +141,24 @@ def test_a_scorer_killed_under_load_leaves_every_user_the_score_of_the_last_vect
     running.stack.start_service("scorer")
     running.wait_online_equals_truth()
     wait_for_scores(running, Scorer(model_of(running, -0.5), "2"), users_of(events))
+
+
+def test_a_redis_without_memory_stops_nobody_and_loses_nothing(running: Road, feast: Any) -> None:
+    events = history(USERS, days=27, per_day=60, seed=3)[-100:]
+    with redis.Redis.from_url(running.stack.redis.url) as client:
+        client.config_set("maxmemory", "1")
+        running.publish(events)
+        for name in ("features", "scorer"):
+            wait_until(lambda n=name: "OOM" in str(running.reasons(n)), 30, f"{name} says why it is not ready")  # type: ignore[misc]  # mypy infers no type for a default
+            assert running.metrics(name)["churn_ready"] == 0
+        client.config_set("maxmemory", "0")
+    running.wait_online_equals_truth()
+    users = users_of(events)
+    wait_for_scores(running, Scorer(model_of(running, -0.5), "2"), users)
+    wanted = [np.float32(last_scores(running)[user].probability) for user in users]
+    wait_until(lambda: feast(*users)["probability"] == wanted, 30, "the scores are in the online store")
+    assert running.reasons("features") == running.reasons("scorer") == []
+    running.stack.check()
 
 
 def test_a_silent_user_decays_in_feast_while_only_others_are_active(running: Road, feast: Any) -> None:
