@@ -9,17 +9,19 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
-from churn.admission import Admission, Record
 from churn.kafka_config import client_config
-from churn.layout import layout_of
-from churn.partition import Partition
-from churn.topics import ACTIVITY
+from churn.scores import decode_champion
+from churn.topics import ACTIVITY, MODELS
 from compose.processes import wait_until
 from compose.topic_admin import ensure_topics
+from feature_repo import bundles
 from feature_repo.archive import segments
+from stream_processors.changelog import latest_by_key
 from stream_processors.moving import COPIED_FROM
+from tests.api.building import champion
+from tests.api.streaming import promote
 from tests.compose.shell import Shell
-from tests.stream_processors.road import START, Road, clean_bits, event, history, road
+from tests.stream_processors.road import START, Road, event, history, road
 
 USERS, INTO = 90, "moved"
 PLAIN = history(USERS, days=20, per_day=300)
@@ -40,6 +42,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
         found.stack.wait_ready("features")
         found.wait_online_equals_truth()
         wait_until(lambda: archived_events(found) >= len(PLAIN) + len(LATE), 60, "everything is archived")
+        promote(found.stack.kafka, found.settings.topic_prefix, champion(found.settings.models_dir, "1"))
         yield found
 
 
@@ -84,17 +87,6 @@ def rebuild(under: Road, into: str = INTO, partitions: int = 6) -> str:
     return Shell({**names, "CHURN_PARTITIONS": str(partitions)}).succeed("rebuild", "--into", into).splitlines()[0]
 
 
-def vectors(under: Road, events: list[tuple[str, bytes]]) -> dict[str, bytes]:
-    """Return every user's vector by one batch over all events, on one partition."""
-    layout = layout_of(under.declaration)
-    records = [Record(n, 2**52, user.encode(), value) for n, (user, value) in enumerate(events)]
-    partition = Partition(layout, 0)
-    list(partition.ingest(Admission(layout, 0).admit(records)[0], len(records)))
-    emission = partition.refresh()
-    assert emission is not None
-    return dict(zip(partition.names(emission.slots), map(clean_bits, emission.matrix), strict=True))
-
-
 def places(of: Road) -> list[bytes]:
     return [dict(message.headers() or [])[COPIED_FROM] for message in of.read(ACTIVITY)]  # type: ignore[misc]  # bytes
 
@@ -105,7 +97,7 @@ def test_the_copies_give_every_user_the_vector_of_before(running: Road) -> None:
     cut(running)
     assert rebuild(running) == f"{len(PLAIN) + 5:,} events copied from 4 to 6 partitions; 0 were copied before"
     running.stack.start_service("features", extra=variables(moved(running)))
-    assert before == vectors(running, BEFORE)
+    assert before == running.batch(BEFORE)
     wait_until(
         lambda: moved(running).truth() == before, 10, "the batch over the copies equals the one over the originals"
     )
@@ -130,11 +122,20 @@ def test_events_from_before_and_after_the_enlargement_come_together(running: Roa
         homes.setdefault(message.key() or b"", set()).add(message.partition() or 0)
     assert sum(len(partitions) == 2 for partitions in homes.values()) > 10
     assert rebuild(running).endswith(f"from 6 to 6 partitions; {len(PLAIN) + 5:,} were copied before")
-    wanted = vectors(running, [*BEFORE, *SINCE])
+    wanted = running.batch([*BEFORE, *SINCE])
     wait_until(
         lambda: moved(running).online(sorted(wanted)) == wanted, 30, "the online store equals one batch over all"
     )
     assert rebuild(running).startswith("0 events copied")
+
+
+def test_the_champion_serves_there_too(running: Road) -> None:
+    settings = moved(running).settings
+    named = latest_by_key(client_config(settings), MODELS.name(INTO), 0)
+    champions = {key: decode_champion(value) for key, value in named.items()}
+    assert (
+        bundles.load(settings.models_dir, champions[b"churn"], running.declaration.feature_set_version).version == "1"
+    )
 
 
 def test_a_user_lies_on_the_partition_of_the_key(running: Road) -> None:
