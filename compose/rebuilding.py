@@ -66,7 +66,7 @@ def rebuild_into(settings: Settings, into: str, say: Callable[[str], object]) ->
         f" {found.before:,} were copied before"
     )
     say(
-        f"now publish to {ACTIVITY.name(into)}, run this again until it copies nothing, stop the workers, and start them with"
+        f"now publish to {ACTIVITY.name(into)}, run this again until it copies nothing, stop workers and API, and start them with"
         f" CHURN_TOPIC_PREFIX={into} CHURN_PARTITIONS={target.partitions} CHURN_DATA_DIR={target.data_dir}"
         f" CHURN_MLFLOW_TRACKING_URI={settings.tracking_uri}; run `churn apply` with these once"
     )

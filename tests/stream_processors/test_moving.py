@@ -1,6 +1,8 @@
 """Another number of partitions: every event is copied once, and every user's vector is what it was."""
 
 import dataclasses
+import json
+import math
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -17,7 +19,7 @@ from compose.topic_admin import ensure_topics
 from feature_repo import bundles
 from feature_repo.archive import segments
 from stream_processors.changelog import latest_by_key
-from stream_processors.moving import COPIED_FROM
+from stream_processors.moving import COPIED_FROM, Moved, Mover
 from tests.api.building import champion
 from tests.api.streaming import promote
 from tests.compose.shell import Shell
@@ -85,6 +87,10 @@ def variables(of: Road) -> dict[str, str]:
 def rebuild(under: Road, into: str = INTO, partitions: int = 6) -> str:
     names = {k: v for k, v in under.stack.environment().items() if k.startswith("CHURN_")}
     return Shell({**names, "CHURN_PARTITIONS": str(partitions)}).succeed("rebuild", "--into", into).splitlines()[0]
+
+
+def occurred(each: tuple[str, bytes]) -> str:
+    return str(json.loads(each[1])["occurred_at"])
 
 
 def places(of: Road) -> list[bytes]:
@@ -157,3 +163,30 @@ def test_a_copy_that_was_killed_is_finished_by_the_next(running: Road) -> None:
         == f"{rest:,} events copied from 6 to 3 partitions; {len(there[::2]):,} were copied before"
     )
     assert sorted(places(again)) == sorted(set(places(moved(running))))
+
+
+def test_a_user_who_was_forgotten_and_came_back_is_on_the_new_partitions_too(running: Road) -> None:
+    last = START + timedelta(days=70, hours=13)
+    daily = [
+        event(f"c{n}", "session_started", START + timedelta(days=d, hours=n), f"{d}-{n}")
+        for d in range(71)
+        for n in range(12)
+    ]
+    back = [
+        each
+        for n in range(8)
+        for each in (event(f"b{n}", "signed_up", START, f"s{n}"), event(f"b{n}", "session_started", last, f"b{n}"))
+    ]
+    roads = [road_of(running, prefix, count) for prefix, count in (("long", 2), ("longer", 3))]
+    source, target = (
+        dataclasses.replace(r, settings=r.settings.model_copy(update={"user_ttl_days": 62})) for r in roads
+    )
+    for each in (source, target):
+        ensure_topics(each.settings)
+    source.publish(sorted([*daily, *back], key=occurred))
+    assert Mover(source.settings, target.settings, running.declaration, lambda _: None).move() == Moved(
+        2, 71 * 12 + 16, 0
+    )
+    assert target.truth() == source.truth()
+    since_signup = running.declaration.feature_names.index("days_since_signup")
+    assert [math.isnan(memoryview(source.truth()[f"b{n}"]).cast("f")[since_signup]) for n in range(8)] == [True] * 8
