@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from churn.admission import Record
 from churn.errors import OutageError
 from churn.kafka_config import client_config
+from churn.records import Record
 from churn.settings import Settings
 from churn.topics import ACTIVITY
 from stream_processors.archived import archived

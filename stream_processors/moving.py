@@ -17,12 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from churn.admission import Admission, Record
+from churn.admission import Admission
 from churn.declaration import Declaration
 from churn.duplicates import DuplicateFilter
 from churn.errors import DataError, InputError
 from churn.kafka_config import client_config
 from churn.layout import layout_of
+from churn.records import Record
 from churn.settings import Settings
 from stream_processors.history import History
 from stream_processors.outputs import Output
