@@ -1,7 +1,8 @@
 """One partition of the stream as a pure state machine: events and time in, vectors and labels out.
 
 The clock of a partition is its watermark. Records of one batch that cross midnight are applied day by day, so that the
-vectors emitted at a midnight cover exactly the events before it, whatever the sizes of the batches.
+vectors emitted at a midnight cover exactly the events before it, whatever the sizes of the batches. An event of that
+very midnight is not before it and puts the clock a microsecond past it: no vector that holds it is as of the midnight.
 """
 
 from collections.abc import Iterator, Sequence
@@ -145,7 +146,7 @@ class Partition:
         if not fresh.all():
             self.tally.duplicate += int((~fresh).sum())
             batch = batch.take(fresh)
-        watermark = np.maximum.accumulate(np.concatenate([[self.clock.watermark_us], batch.occurred_us]))[1:]
+        watermark = np.maximum.accumulate(np.concatenate([[self.clock.watermark_us], _clock_times_us(batch)]))[1:]
         turns = np.flatnonzero(np.diff(watermark // DAY_US, prepend=self.slab.day)).tolist()
         start = 0
         for stop in [*turns, len(batch)]:
@@ -281,6 +282,11 @@ class Partition:
         """Return the user ids of these slots."""
         names = self.slab.names
         return [names[slot] for slot in slots.tolist()]
+
+
+def _clock_times_us(batch: Admitted) -> Int64s:
+    """Return where each event puts the clock: at its own time, but just past a midnight, whose vectors are without it."""
+    return np.where(batch.occurred_us == batch.days * DAY_US, batch.occurred_us + 1, batch.occurred_us)
 
 
 def _different(matrix: Floats, former: Floats) -> npt.NDArray[np.bool_]:

@@ -25,7 +25,9 @@ class Score(msgspec.Struct, frozen=True):
     """A user's probability to be gone in the next 30 days, as of a time.
 
     Readers that want one score per user and as_of keep, for each (user_id, as_of), the one with the highest
-    (model_version, source_offset): repeats after a restart are equal or older.
+    (source_offset, promoted_at): late events and a new model score a time again, whatever is said after a restart, or by
+    a worker that lost its partition, is equal or older. Two scores that agree in all four are the same but for
+    `emitted_at` and `arrived_at`.
 
     The probability speaks of active users: those with activity in the label's horizon whom the declaration's
     `label.exclude` does not name. Others get scores too, so that readers see them leave, with `active` false.
@@ -46,6 +48,8 @@ class Score(msgspec.Struct, frozen=True):
     """Arrival of the oldest event that this score is the first to include; None when time alone changed it."""
     active: bool = True
     """Whether the user is one of whom the probability speaks; records from before this field count as active."""
+    promoted_at: datetime = EPOCH
+    """When the model version began to serve; a rollback is a promotion anew. Records from before this field are oldest."""
 
 
 class Champion(msgspec.Struct, frozen=True):
@@ -61,6 +65,11 @@ class Champion(msgspec.Struct, frozen=True):
     feature_set_version: str
     promoted_at: datetime
     reason: str
+
+
+def precedence(score: Score) -> tuple[int, datetime]:
+    """Return what decides between scores of one user and as_of: the one with the highest counts."""
+    return score.source_offset, score.promoted_at
 
 
 encode = msgspec.json.Encoder().encode

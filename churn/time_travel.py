@@ -38,7 +38,8 @@ def first_beyond(as_of_us: int) -> int:
     """Return the earliest event time that takes the partition's clock past `as_of`, and so ends what is known then.
 
     A midnight knows everything strictly before it. Any other time knows the events of that microsecond too, because
-    an emission between midnights carries the time of the newest event in it.
+    an emission between midnights carries the time of the newest event in it (a microsecond more when that event is of
+    a midnight, so that no emission that holds it is as of the midnight itself).
 
     >>> first_beyond(3 * DAY_US) - 3 * DAY_US, first_beyond(3 * DAY_US + 5) - 3 * DAY_US
     (0, 6)

@@ -173,6 +173,7 @@ def score_of(settings: Settings, declaration: "Declaration", past: "Past", champ
     return Score(
         moment.user, float(scored.probability[0]), BANDS[code], reasons, champion.model, champion.version,
         declaration.feature_set_version, as_of, as_of, moment.partition, moment.source_offset, None, active,
+        champion.promoted_at,
     )  # fmt: skip
 
 

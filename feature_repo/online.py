@@ -123,10 +123,10 @@ class OnlineWriter:
         """Delete everything that the online store holds of these users."""
         self._send(_batches([command(b"DEL", entity_key(user_id, self._project)) for user_id in user_ids]), fence)
 
-    def delete_scores(self, user_ids: Iterable[str]) -> None:
+    def delete_scores(self, user_ids: Iterable[str], fence: tuple[str, int] | None = None) -> None:
         """Delete the score of these users and leave their features as they are; raises as `write`."""
         names = [timestamp_field(USER_SCORE), *(field_hash(USER_SCORE, name) for name in SCORE_FIELDS)]
-        self._send(_batches([command(b"HDEL", entity_key(user, self._project), *names) for user in user_ids]), None)
+        self._send(_batches([command(b"HDEL", entity_key(user, self._project), *names) for user in user_ids]), fence)
 
     def claim(self, fence_key: str) -> Fence:
         """Take the fence from whoever holds it: every writer with an older epoch is refused from now on."""

@@ -24,14 +24,19 @@ class ScoreRows:
     rows: list[Row]
     departed: list[str] = field(default_factory=list)
 
-    def write(self, writer: OnlineWriter) -> None:
-        """Write the rows, and delete what was written of departed users; raises OutageError when not all is known to be done."""
-        if self.departed:
-            writer.delete_scores(self.departed)
-        if self.users:
-            self._write_rows(writer)
+    def write(self, writer: OnlineWriter, fence: tuple[str, int]) -> None:
+        """Write the rows under a fence, and delete what was written of departed users.
 
-    def _write_rows(self, writer: OnlineWriter) -> None:
+        Raises:
+            OutageError: not all is known to be done.
+            FencedError: a later owner writes them now.
+        """
+        if self.departed:
+            writer.delete_scores(self.departed, fence)
+        if self.users:
+            self._write_rows(writer, fence)
+
+    def _write_rows(self, writer: OnlineWriter, fence: tuple[str, int]) -> None:
         probability, codes, versions, texts, as_of_us = zip(*self.rows, strict=True)
         writer.write_scores(
             self.users,
@@ -40,6 +45,7 @@ class ScoreRows:
             model_version=list(versions),
             top_reason=[shorten(text) for text in texts],
             as_of_us=np.array(as_of_us, dtype=np.int64),
+            fence=fence,
         )
 
 
@@ -78,6 +84,14 @@ class PendingScores:
     def give_back(self, rows: ScoreRows) -> None:
         """Return rows that were not written; newer ones that came meanwhile stay."""
         self._rows = dict.fromkeys(rows.departed) | dict(zip(rows.users, rows.rows, strict=True)) | self._rows
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The time of one owner of a partition: its right to write, and the scores that are not written yet."""
+
+    fence: tuple[str, int]
+    pending: PendingScores = field(default_factory=PendingScores)
 
 
 def shorten(text: str) -> str:

@@ -1,7 +1,10 @@
 """The scorer role: vectors in, scores with reasons out, to the scores topic and the online store.
 
 A block is scored by one model version as a whole. Effects come before the commit: scores delivered and online rows
-written, then the offset; a kill in between scores the same vectors again, and readers keep one score per user and as_of.
+written, then the offset; a kill in between scores the same vectors again, and readers keep one score per user and as_of
+(churn.scores.Score says which). A worker that lost its partition, frozen and woken, is refused by Redis: its rows carry
+the time at which it got the partition, and those of a later owner stand there already. What it still sends to the topic
+is what its next owner says of the same vectors, or is dropped by readers as that of an older model.
 """
 
 import asyncio
@@ -13,21 +16,21 @@ import structlog
 
 from churn.blocks import FeatureBlock, decode_features
 from churn.declaration import Declaration
-from churn.errors import OutageError
+from churn.errors import ChurnError, OutageError
 from churn.fault_points import passing
 from churn.kafka_config import client_config
 from churn.model import Scored
 from churn.population import activity_teller
 from churn.reasons import Explainer
 from churn.records import Record
-from churn.scores import BANDS, Reason, Score, band_codes, encode, from_us
+from churn.scores import BANDS, Champion, Reason, Score, band_codes, encode, from_us
 from churn.settings import Settings
 from churn.topics import FEATURES, MODELS, SCORES
 from feature_repo.champion import ServingModel
 from feature_repo.control import serve_champions
 from feature_repo.instruments import Instruments
 from feature_repo.online import OnlineWriter
-from stream_processors.online_scores import PendingScores
+from stream_processors.online_scores import PendingScores, Turn
 from stream_processors.outputs import Output
 
 MODEL_WAIT_SECONDS = 10.0
@@ -60,8 +63,8 @@ class ScorerRole:
         self._active = activity_teller(declaration)
         self._writer = writer
         self._output = Output(config)
-        self._pending = PendingScores()
-        self._assigned: set[int] = set()
+        self._fence = f"{prefix}:score-fence:"
+        self._turns: dict[int, Turn] = {}
         self._positions: dict[int, int] = {}
         self._ends: dict[int, int] = {}
         self._durable: dict[int, int] = {}
@@ -77,19 +80,24 @@ class ScorerRole:
 
     async def acquire(self, partitions: Iterable[int], generation: int) -> Mapping[int, int]:
         """Start at the committed offsets; blocks wait until the present champion is known."""
-        wanted = self._assigned = set(partitions)
+        wanted = set(partitions)
+        self._turns = {p: self._turns.get(p) or self._new_turn(p) for p in wanted}
         self._positions = {p: o for p, o in self._positions.items() if p in wanted}
         self._durable = {p: o for p, o in self._durable.items() if p in wanted}
         return {}
 
+    def _new_turn(self, number: int) -> Turn:
+        # Later owners come later: their rows are not overwritten by those of a worker that was frozen meanwhile.
+        return Turn((f"{self._fence}{number}", self._wall_us()))
+
     async def release(self, partitions: Iterable[int]) -> None:
-        """Deliver and write what these partitions have brought."""
+        """Deliver and write what these partitions have brought; what cannot be is dropped and scored by the next owner."""
         try:
             await self._settle()
-        except OutageError as error:
+        except ChurnError as error:
             log.warning("partitions given up before their scores were delivered", error=str(error))
         for number in partitions:
-            self._assigned.discard(number)
+            self._turns.pop(number, None)
             self._positions.pop(number, None)
             self._ends.pop(number, None)
             self._instruments.forget("churn_consumer_lag_records", partition=str(number))
@@ -99,10 +107,12 @@ class ScorerRole:
         for record in records:
             block = decode_features(record.value or b"")
             await self._know_model(partition, block.for_model)
-            if partition not in self._assigned:  # given up meanwhile: its next owner scores these again
+            if partition not in self._turns:  # given up meanwhile: its next owner scores these again
                 return
-            self._take(block)
+            self._take(partition, block)
             await asyncio.sleep(0)
+        if partition not in self._turns:
+            return
         self._positions[partition] = records[-1].offset + 1
         self._ends[partition] = max(end_offset, self._positions[partition])
         lag = self._ends[partition] - self._positions[partition]
@@ -115,7 +125,7 @@ class ScorerRole:
         the models topic cannot be read, or the only champion's bundle is refused, passing over would leave users without
         their last score; readiness says what is waited for.
         """
-        while partition in self._assigned and self.model.serving is None:
+        while partition in self._turns and self.model.serving is None:
             if await asyncio.to_thread(self._follower.wait_current, PATIENCE_SECONDS):
                 if not self.model.awaited:
                     break
@@ -126,26 +136,26 @@ class ScorerRole:
     async def _wait_for_model(self, partition: int, version: str) -> None:
         """A refresh for a version comes from the same topic that we follow, so we hear of it too, soon, unless it is away."""
         while not await asyncio.to_thread(self.model.wait_for, version, MODEL_WAIT_SECONDS):
-            if partition not in self._assigned or self._follower.following.outage is None:
+            if partition not in self._turns or self._follower.following.outage is None:
                 self.model.pass_over(version)
                 return
 
-    def _take(self, block: FeatureBlock) -> None:
+    def _take(self, partition: int, block: FeatureBlock) -> None:
         latest = self._epochs.get(block.partition, 0)
         if block.epoch < latest:
             return
         self._epochs[block.partition] = block.epoch
-        self._pending.forget(block.departed)
+        self._turns[partition].pending.forget(block.departed)
         if not block.users:
             return
         serving = self.model.serving
         if serving is None or block.feature_set_version != self._version:
             self._instruments.count("churn_unscored_rows", len(block.users))
             return
-        self._publish(block, serving.scorer.score(block.matrix), serving.champion.version)
+        self._publish(self._turns[partition].pending, block, serving.scorer.score(block.matrix), serving.champion)
         passing("scorer.after_send")
 
-    def _publish(self, block: FeatureBlock, scored: Scored, version: str) -> None:
+    def _publish(self, pending: PendingScores, block: FeatureBlock, scored: Scored, champion: Champion) -> None:
         reasons = self._explainer.reasons(block.matrix, scored.contributions)
         codes = band_codes(scored.probability, self._settings.medium_risk, self._settings.high_risk)
         wall_us = self._wall_us()
@@ -154,9 +164,9 @@ class ScorerRole:
         active = self._active(block.matrix).tolist()
         rows = zip(block.users, scored.probability.tolist(), codes.tolist(), reasons, active, strict=True)
         for user, probability, code, why, is_active in rows:
-            score = self._score(block, user, probability, code, why, version, as_of, emitted, arrived, is_active)
+            score = self._score(block, user, probability, code, why, champion, as_of, emitted, arrived, is_active)
             self._output.send(self._scores_topic, user.encode(), encode(score))
-        self._pending.add(block, scored.probability, codes, reasons, version)
+        pending.add(block, scored.probability, codes, reasons, champion.version)
         self._measure(codes, scored, block, wall_us)
 
     def _score(
@@ -166,15 +176,15 @@ class ScorerRole:
         probability: float,
         code: int,
         why: list[Reason],
-        version: str,
+        champion: Champion,
         as_of: datetime,
         emitted: datetime,
         arrived: datetime | None,
         active: bool,
     ) -> Score:
         return Score(
-            user, probability, BANDS[code], why, self._settings.model_name, version, self._version, as_of, emitted,
-            block.partition, block.source_offset, arrived, active,
+            user, probability, BANDS[code], why, self._settings.model_name, champion.version, self._version, as_of,
+            emitted, block.partition, block.source_offset, arrived, active, champion.promoted_at,
         )  # fmt: skip
 
     def _measure(self, codes: object, scored: Scored, block: FeatureBlock, wall_us: int) -> None:
@@ -212,18 +222,19 @@ class ScorerRole:
 
     async def _write_online(self) -> None:
         async with self._online_turn:
-            await self._write_pending()
+            for turn in list(self._turns.values()):
+                await self._write_pending(turn)
 
-    async def _write_pending(self) -> None:
-        rows = self._pending.take()
+    async def _write_pending(self, turn: Turn) -> None:
+        rows = turn.pending.take()
         if not rows.users and not rows.departed:
             return
         started_us = self._wall_us()
         try:
-            await asyncio.to_thread(rows.write, self._writer)
+            await asyncio.to_thread(rows.write, self._writer, turn.fence)
             passing("scorer.after_online")
         except OutageError:
-            self._pending.give_back(rows)
+            turn.pending.give_back(rows)
             raise
         self._instruments.observe("churn_online_write_seconds", (self._wall_us() - started_us) / 1e6)
         self._instruments.count("churn_online_rows", len(rows.users))
@@ -240,7 +251,7 @@ class ScorerRole:
     async def _settle(self) -> None:
         """Wait for delivery of all scores so far, then declare their blocks done."""
         positions = dict(self._positions)
-        if self._pending.users() and not self._caught_up():
+        if any(turn.pending.users() for turn in self._turns.values()) and not self._caught_up():
             await asyncio.to_thread(self._output.flush)
             return
         await self._write_online()

@@ -5,7 +5,8 @@ knew what had arrived in the user's partition before the first event that took i
 
 * an event counts when it arrived before that one, however late; arrival is the order of offsets, not a time;
 * an event dated before T that arrived after it does not count: the stream did not know of it yet;
-* a midnight knows everything strictly before it, any other time the events of that microsecond too.
+* a midnight knows everything strictly before it, any other time the events of that microsecond too; an event of a
+  midnight puts the clock a microsecond past it, and is first known as of then.
 
 That finds the offset of every midnight that events crossed, and of the last emission up to T otherwise. It is not all:
 between two events of a partition the wall clock may move a quiet one over a midnight, and late events may come after
@@ -23,7 +24,7 @@ import duckdb
 
 from churn.declaration import Declaration
 from churn.errors import InputError, UnknownUserError
-from churn.layout import DAY_US, Floats
+from churn.layout import Floats
 from churn.scores import from_us
 from churn.time_travel import Moment, first_beyond
 from feature_repo.archive import chain, files, segments
@@ -77,7 +78,8 @@ class TimeTravel:
 
         Raises:
             UnknownUserError: no event of the user is archived, or none was known then.
-            InputError: below the offset lie events of a later day, so that the stream never emitted this pair.
+            InputError: below the offset lie events that take the clock past the time, so that the stream never emitted
+                this pair.
         """
         partition = self._partition_of(user)
         until = chain([each for each in self._segments if each.partition == partition])[-1].end
@@ -85,7 +87,7 @@ class TimeTravel:
         offset, complete = (until, False) if found is None else (found, found <= until)
         moment = Moment(user, partition, as_of_us, offset)
         clock_us, events = self._known(moment)
-        if clock_us // DAY_US > moment.day:
+        if clock_us >= first_beyond(as_of_us):
             raise InputError(
                 f"below offset {offset} of partition {partition} lie events up to {from_us(clock_us)}: the stream stood"
                 f" after {from_us(as_of_us)} by then; give the as_of and source_offset of one block or score"

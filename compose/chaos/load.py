@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 Record = tuple[str, bytes]
 
-START = datetime(2025, 1, 1, 0, 0, 0, 123, tzinfo=UTC)
-"""No event falls on a midnight exactly: its vector would have the as_of of the midnight's own and hold one event more."""
+START = datetime(2025, 1, 1, tzinfo=UTC)
 KINDS: tuple[tuple[str, str], ...] = (
     ("session_started", ""),
     ("lesson_completed", "minutes"),
@@ -22,6 +21,8 @@ KINDS: tuple[tuple[str, str], ...] = (
 RUBBISH = (b"not an event", b"{}", b"[" * 2000, b'{"event_id":"x"}')
 DUPLICATES, DISORDER, BROKEN = 0.02, 0.05, 0.005
 """Shares of events that are sent twice, are dated up to 3 days back, and are followed by a record that is no event."""
+SHARP = 0.5
+"""Share of midnights that an event falls on to the microsecond; it is not of the day that ends there."""
 RECENT = 2000
 LAST_EVENTS = 100
 
@@ -95,7 +96,7 @@ class Load:
 
     def _event(self, disorder: float) -> Record:
         chance = self._chance
-        self.now += self._step
+        self._move_on()
         self._count += 1
         back = timedelta(seconds=chance.randrange(3 * 86_400)) if chance.random() < disorder else timedelta(0)
         user, (kind, measure) = f"u{chance.randrange(self._users):05d}", chance.choice(KINDS)
@@ -107,6 +108,12 @@ class Load:
             **({"measures": {measure: hundredths / 100}} if measure else {}),
         }  # fmt: skip
         return user, json.dumps(content).encode()
+
+    def _move_on(self) -> None:
+        self.now += self._step
+        midnight = self.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        if self.now - midnight < self._step and self._chance.random() < SHARP:
+            self.now = midnight
 
     def _broken(self) -> Record:
         self.ledger.rubbish += 1

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
@@ -18,7 +19,7 @@ from churn.model import Scorer
 from churn.packing import unpack
 from churn.partition import Emission, Partition
 from churn.records import Record
-from churn.scores import Score, decode, to_us
+from churn.scores import EPOCH, Score, decode, precedence, to_us
 from churn.settings import Settings
 from churn.slab import Slab
 from churn.topics import ACTIVITY, DEAD_LETTERS, SCORES, USER_STATE, Topic
@@ -176,10 +177,10 @@ _END_US = 1 << 62
 
 def _contradictions(scores: list[Score]) -> Iterator[str]:
     """Yield scores that share the documented key and differ: a reader could not tell which one counts."""
-    seen: dict[tuple[object, ...], float] = {}
+    seen: dict[tuple[object, ...], Score] = {}
     for s in scores:
-        key = (s.user_id, s.as_of, s.model_version, s.source_offset)
-        if seen.setdefault(key, s.probability) != s.probability:
+        content = msgspec.structs.replace(s, emitted_at=EPOCH, arrived_at=None)
+        if seen.setdefault((s.user_id, s.as_of, *precedence(s)), content) != content:
             yield f"{s.user_id}: two scores as of {s.as_of} from offset {s.source_offset} differ"
 
 
@@ -189,7 +190,7 @@ def _timelines(scores: list[Score]) -> dict[str, list[tuple[int, float]]]:
     for s in scores:
         place = (s.user_id, to_us(s.as_of))
         former = kept.get(place)
-        if former is None or (s.model_version, s.source_offset) >= (former.model_version, former.source_offset):
+        if former is None or precedence(s) >= precedence(former):
             kept[place] = s
     found: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for user, as_of_us in sorted(kept):

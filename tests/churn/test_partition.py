@@ -96,6 +96,46 @@ def test_a_restored_partition_goes_on_as_if_nothing_had_happened(history: list[H
     assert all(same(vector, vectors(second)[user]) for user, vector in vectors(whole).items())
 
 
+at_midnights = st.lists(
+    st.builds(dataclasses.replace, histories.flatmap(st.sampled_from), at_us=st.builds(at, st.integers(0, 9))),
+    min_size=1,
+    max_size=20,
+)
+
+
+@given(at_midnights, histories, st.integers(1, 9))
+def test_no_vector_as_of_a_midnight_holds_an_event_of_it(
+    sharp: list[Happening], others: list[Happening], size: int
+) -> None:
+    history, partition = in_order([*sharp, *others]), Partition(LAYOUT, 0)
+    for start in range(0, len(history), size):
+        part = history[start : start + size]
+        effects = [*partition.ingest(admitted(part, start), start + len(part)), partition.updates()]
+        for emission in [e for e in effects if isinstance(e, Emission) and e.as_of_us % DAY_US == 0]:
+            before = [h for h in history[: emission.source_offset] if h.at_us < emission.as_of_us]
+            for user, vector in zip(partition.names(emission.slots), emission.matrix.tolist(), strict=True):
+                assert same(vector, expected(before, user, emission.as_of_us // DAY_US))
+
+
+def test_an_event_of_a_midnight_is_known_a_microsecond_after_it() -> None:
+    history = [Happening("ann", "read", at(0, 5), 1.0), Happening("ann", "read", at(1), 1.0)]
+    (roll,) = emissions(partition := Partition(LAYOUT, 0), history, 2)
+    update = partition.updates()
+    assert update is not None
+    assert [(e.kind, e.as_of_us, e.matrix[0, :3].tolist()) for e in (roll, update)] == [
+        ("roll", at(1), [0.0, 1.0, 1.0]),
+        ("update", at(1) + 1, [1.0, 2.0, 2.0]),
+    ]
+
+
+def test_a_late_event_after_the_wall_clock_brought_a_midnight_is_as_of_that_midnight() -> None:
+    partition = fed([Happening("ann", "read", at(0, 5), 1.0)], until_day=1)
+    list(partition.ingest(admitted([Happening("ann", "read", at(0, 9), 1.0)], 1), 2))
+    update = partition.updates()
+    assert update is not None
+    assert (update.as_of_us, update.source_offset, update.matrix[0, 0]) == (at(1), 2, 0.0)
+
+
 def test_duplicates_by_event_id_change_nothing() -> None:
     read = Happening("ann", "read", at(1), 5.0, id="same")
     partition = fed([read, read, Happening("ann", "read", at(1, 9), 5.0, id="same")])

@@ -46,6 +46,15 @@ def test_the_same_seed_makes_the_same_events() -> None:
     assert Load(7, 10, 60.0).slice(200) == Load(7, 10, 60.0).slice(200)
 
 
+def test_some_events_fall_on_a_midnight_to_the_microsecond() -> None:
+    times = [
+        json.loads(value)["occurred_at"]
+        for _, value in Load(7, 10, 900.0).slice(2000, 0.0, 0.0)
+        if b"occurred_at" in value
+    ]
+    assert sum(time.endswith("T00:00:00+00:00") for time in times) > 5
+
+
 def test_the_ledger_counts_each_event_once_in_the_units_of_the_counter() -> None:
     ledger = Ledger()
     ledger.note("e1", "ann", "lesson_completed", "minutes", 1250)

@@ -162,7 +162,7 @@ def lasting(score: Score) -> tuple[object, ...]:
     """Return what of a score does not depend on when it was said."""
     return (
         score.user_id, score.probability, score.band, score.reasons, score.model, score.model_version, score.active,
-        score.feature_set_version, score.as_of, score.source_partition, score.source_offset,
+        score.feature_set_version, score.as_of, score.source_partition, score.source_offset, score.promoted_at,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -23,8 +24,10 @@ from compose.processes import wait_until
 from compose.redis_server import RedisServer
 from compose.topic_admin import ensure_topics
 from feature_repo.encoding import entity_key
+from feature_repo.errors import FencedError
 from feature_repo.instruments import Instruments
 from feature_repo.online import OnlineWriter
+from feature_repo.reader import OnlineReader
 from stream_processors import scorer
 from stream_processors.scorer import ScorerRole
 from tests.api.building import AS_OF, DAYS_SILENT, DECLARATION, champion, settings, vectors
@@ -52,6 +55,28 @@ def role(made: Settings, instruments: Instruments, redis_client: "redis.Redis") 
     role = ScorerRole(made, DECLARATION, writer, instruments, lambda: to_us(AS_OF))
     yield role
     role.close()
+
+
+@contextmanager
+def owner(made: Settings, redis_server: RedisServer, now_us: int) -> Iterator[ScorerRole]:
+    """Return a scorer with a model, as it runs in a process of its own."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        writer = OnlineWriter(client, made.feast_project, DECLARATION.feature_names, timeout_seconds=1.0)
+        role = ScorerRole(made, DECLARATION, writer, Instruments("scorer"), lambda: now_us)
+        try:
+            wait_until(lambda: role.model.serving is not None, 20, "the champion")
+            yield role
+        finally:
+            role.close()
+
+
+def stored(made: Settings, redis_server: RedisServer, user: str) -> float | None:
+    """Return the probability in the online store."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        reader = OnlineReader(client, made.feast_project, DECLARATION.feature_names)
+        (row,) = reader.read_many([user])
+        reader.close()
+    return None if row.score is None else row.score.probability
 
 
 def record(users: list[str], matrix: Floats, for_model: str = "", departed: Sequence[str] = ()) -> Record:
@@ -114,6 +139,46 @@ def test_a_refused_model_is_told_and_the_former_one_scores(
     assert reason.startswith("champion version 2 was refused, version 1 goes on serving: ")
     asyncio.run(score_once(role, record(["u1"], vectors(1), for_model="2")))
     assert written(made, 1)["u1"].model_version == "1"
+
+
+def test_a_scorer_that_was_frozen_overwrites_no_row_of_the_next_owner(
+    made: Settings, kafka: KafkaServer, redis_server: RedisServer
+) -> None:
+    promote(kafka, made.topic_prefix, champion(made.models_dir, "1"))
+    with owner(made, redis_server, 1) as frozen, owner(made, redis_server, 2) as following:
+
+        async def take_over() -> None:
+            await frozen.acquire([0], 1)
+            await frozen.process(0, [record(["u1"], vectors(1))], 1)
+            await following.acquire([0], 2)
+            await following.process(0, [record(["u1"], vectors(1) + 1)], 1)
+            await following.tick()
+            with pytest.raises(FencedError):
+                await frozen.tick()
+
+        asyncio.run(take_over())
+        assert following.model.serving is not None
+        newest = following.model.serving.scorer.score(vectors(1) + 1).probability.astype(np.float32)
+    assert stored(made, redis_server, "u1") == newest[0]
+
+
+def test_rows_of_a_partition_that_was_given_up_are_not_written_later(
+    made: Settings, kafka: KafkaServer, redis_server: RedisServer
+) -> None:
+    promote(kafka, made.topic_prefix, champion(made.models_dir, "1"))
+    with owner(made, redis_server, 1) as former:
+
+        async def give_up_while_redis_is_away() -> None:
+            await former.acquire([0], 1)
+            await former.process(0, [record(["u1"], vectors(1))], 1)
+            redis_server.freeze()
+            await former.release([0])
+            redis_server.thaw()
+            await former.acquire([], 2)
+            await former.tick()
+
+        asyncio.run(give_up_while_redis_is_away())
+    assert stored(made, redis_server, "u1") is None
 
 
 def test_lag_of_a_partition_that_was_given_up_is_forgotten(
