@@ -23,6 +23,10 @@ class Wire:
         """Take connection settings from `client`; connects at the first exchange."""
         self._pool = client.connection_pool
         self._timeout_seconds = timeout_seconds
+        # redis-py greets the server while it connects, and would wait for a frozen or vanished one forever.
+        for limit in ("socket_connect_timeout", "socket_timeout"):
+            if self._pool.connection_kwargs.get(limit) is None:
+                self._pool.connection_kwargs[limit] = timeout_seconds
         self._connection: Any = None
         self._replies = hiredis.Reader()
 

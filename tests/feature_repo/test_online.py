@@ -207,6 +207,17 @@ def test_frozen_redis_is_an_outage(redis_server: RedisServer, redis_client: "red
         redis_server.thaw()
 
 
+def test_a_redis_frozen_before_the_first_connection_is_an_outage(redis_server: RedisServer) -> None:
+    with redis.Redis.from_url(redis_server.url, retry=ONCE) as client:
+        writer = OnlineWriter(client, "p", ["a"], timeout_seconds=0.2)
+        redis_server.freeze()
+        try:
+            with pytest.raises(OutageError):
+                writer.write(["u1"], ONE_ROW[:, :1], AS_OF_US)
+        finally:
+            redis_server.thaw()
+
+
 def test_absent_redis_is_an_outage(free_port: int) -> None:
     writer = OnlineWriter(redis.Redis(port=free_port, retry=ONCE), "p", ["a"])
     with pytest.raises(OutageError, match="write again"):
