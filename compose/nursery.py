@@ -16,42 +16,41 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
-from compose.processes import POLL_SECONDS, WATCHER, Child, ChildSpec, Supervisor
+from compose.processes import CAN_LOOK, WATCHER, Child, ChildSpec, Supervisor, look
 
 OURS = (sys.executable, "-m", "compose")
 
 
 @dataclass
 class Forked:
-    """A process that is a child of the nursery, which keeps its id from being given to another until it is asked."""
+    """A process that is a child of the nursery, which keeps its id from being given to another until it is waited for."""
 
     pid: int
     ask: Callable[[dict[str, Any]], str]
-    code: int | None = None
+    returncode: int | None = None
 
-    def poll(self) -> int | None:
-        """Return None while it runs, else its exit code, as subprocess does."""
-        if self.code is None:
-            answer = self.ask({"poll": self.pid})
-            self.code = int(answer) if answer.strip() else None
-        return self.code
+    def ended_with(self) -> int | None:
+        """Return None while it runs, else its exit code; it is not waited for."""
+        if self.returncode is not None:
+            return self.returncode
+        answer = self.ask({"look": self.pid})
+        return int(answer) if answer.strip() else None
 
-    def wait(self, timeout_seconds: float | None = None) -> int:
-        """Return when it has ended; raise TimeoutExpired after the deadline."""
-        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        while (code := self.poll()) is None:
-            if deadline is not None and time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired(str(self.pid), timeout_seconds or 0.0)
-            time.sleep(POLL_SECONDS)
-        return code
+    def wait(self) -> int:
+        """Wait for it and give its id back; returns its exit code."""
+        if self.returncode is None:
+            self.returncode = int(self.ask({"wait": self.pid}))
+        return self.returncode
 
 
 class ForkedChild(Child):
-    """A child that is not signalled once it ended: its id may be another process's by then."""
+    """A child of the nursery."""
 
-    def _signal(self, number: int) -> None:
-        if self.is_running:
-            super()._signal(number)
+    @property
+    def code(self) -> int | None:
+        """Return the exit code, negative for a signal; None while it runs."""
+        with self._turn:
+            return cast("Forked", self.process).ended_with()
 
 
 @dataclass
@@ -69,7 +68,7 @@ class NurserySupervisor(Supervisor):
         if before is not None and before.is_running:
             raise ValueError(f"{spec.name} is running already (pid {before.pid}); stop it first")
         if before is not None:
-            WATCHER.remove(before.pid)
+            before.kill()  # what is left of its group
         spec.log_path.parent.mkdir(parents=True, exist_ok=True)
         self.children[spec.name] = ForkedChild(spec, cast("subprocess.Popen[bytes]", self._fork(spec)))
         return self.children[spec.name]
@@ -118,14 +117,17 @@ def serve(orders: IO[str]) -> None:
 
     _ = cli, workers, learner  # imported to be there in every child
     gates: dict[int, int] = {}
+    ended: dict[int, int] = {}
     for line in orders:
         order = json.loads(line)
         if "go" in order:
             os.close(gates.pop(order["go"]))
             answer = "gone"
-        elif "poll" in order:
-            ended, status = os.waitpid(order["poll"], os.WNOHANG)
-            answer = str(os.waitstatus_to_exitcode(status)) if ended else ""
+        elif "look" in order:
+            code = _look(order["look"], ended)
+            answer = "" if code is None else str(code)
+        elif "wait" in order:
+            answer = str(_wait(order["wait"], ended))
         else:
             reader, writer = os.pipe()
             pid = os.fork()
@@ -138,6 +140,21 @@ def serve(orders: IO[str]) -> None:
             gates[pid] = writer
             answer = str(pid)
         print(answer, flush=True)
+
+
+def _look(pid: int, ended: dict[int, int]) -> int | None:
+    if CAN_LOOK:
+        return look(pid)
+    if pid not in ended:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            ended[pid] = os.waitstatus_to_exitcode(status)
+    return ended.get(pid)
+
+
+def _wait(pid: int, ended: dict[int, int]) -> int:
+    code = ended.pop(pid, None)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if code is None else code
 
 
 def _become(order: dict[str, Any], gate: int) -> None:

@@ -24,6 +24,8 @@ from compose import deathwatch
 # A JVM with open logs needs about 2 s to stop cleanly, a worker its last checkpoint of about 1 s.
 GRACE_SECONDS = 10.0
 POLL_SECONDS = 0.02
+KILL_SECONDS = 60.0
+"""A killed process is gone within milliseconds, one with gigabytes on a busy machine within seconds."""
 LOG_TAIL_LINES = 20
 LOG_TAIL_BYTES = 16_384
 
@@ -104,13 +106,37 @@ class Watcher:
 WATCHER = Watcher()
 
 
+# macOS can since Python 3.13; where a system cannot, an ended process loses its id when it is asked for.
+CAN_LOOK = hasattr(os, "waitid")
+
+
+def look(pid: int) -> int | None:
+    """Return the exit code of a child that has ended (negative: the signal), None while it runs.
+
+    It is not waited for, so that the system keeps its id, and with it the group's, from being given to another.
+
+    Raises:
+        ChildProcessError: somebody has waited for it.
+    """
+    found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if found is None:
+        return None
+    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+
+
 @dataclass
 class Child:
-    """One running child process and what can be done to it."""
+    """One running child process and what can be done to it.
+
+    An ended process is waited for in `kill` and `stop` only, after the rest of its group was ended; from then on nothing
+    is signalled, as its id may be another's.
+    """
 
     spec: ChildSpec
     process: subprocess.Popen[bytes]
     stop_asked: bool = False
+    # A signal must not be on its way while another thread waits for the process.
+    _turn: Any = field(default_factory=threading.RLock, repr=False)
 
     @classmethod
     def start(cls, spec: ChildSpec) -> Self:
@@ -138,7 +164,16 @@ class Child:
 
     @property
     def is_running(self) -> bool:
-        return self.process.poll() is None
+        return self.code is None
+
+    @property
+    def code(self) -> int | None:
+        """Return the exit code, negative for a signal; None while it runs."""
+        with self._turn:
+            if self.process.returncode is None and CAN_LOOK:
+                with contextlib.suppress(ChildProcessError):
+                    return look(self.pid)
+            return self.process.poll()
 
     def stop(self) -> None:
         """End the process and its group: SIGTERM first, SIGKILL after the grace time; wake it if it is frozen."""
@@ -146,16 +181,19 @@ class Child:
         if self.is_running:
             self._signal(signal.SIGTERM)
             self._signal(signal.SIGCONT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(self.spec.grace_seconds)
+            with contextlib.suppress(StartTimeoutError):
+                wait_until(lambda: not self.is_running, self.spec.grace_seconds, f"{self.spec.name} ends")
         self.kill()
 
     def kill(self) -> None:
-        """End the process and its group at once, as a power failure would."""
+        """End the process and its group at once, as a power failure would, also what it left behind when it ended."""
         self.stop_asked = True
         self._signal(signal.SIGKILL)
-        self.process.wait()
-        WATCHER.remove(self.pid)
+        wait_until(lambda: not self.is_running, KILL_SECONDS, f"{self.spec.name} is gone after SIGKILL")
+        with self._turn:
+            if self.process.returncode is None:
+                WATCHER.remove(self.pid)
+            self.process.wait()
 
     def freeze(self) -> None:
         """Stop the process where it stands (SIGSTOP) until `thaw`."""
@@ -166,7 +204,9 @@ class Child:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: int) -> None:
-        deathwatch.signal_group(self.pid, number)
+        with self._turn:
+            if self.process.returncode is None:
+                deathwatch.signal_group(self.pid, number)
 
     def log_tail(self, lines: int = LOG_TAIL_LINES) -> str:
         """Return the last lines of the log."""
@@ -176,7 +216,7 @@ class Child:
 
     def status(self) -> str:
         """Say in a few words how the process is."""
-        code = self.process.poll()
+        code = self.code
         if code is None:
             return f"running (pid {self.pid})"
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
@@ -213,7 +253,8 @@ class Supervisor:
         before = self.children.get(spec.name)
         if before is not None and before.is_running:
             raise ValueError(f"{spec.name} is running already (pid {before.pid}); stop it first")
-        self.children.pop(spec.name, None)
+        if before is not None:
+            before.kill()  # what is left of its group
         self.children[spec.name] = Child.start(spec)
         return self.children[spec.name]
 

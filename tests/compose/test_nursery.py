@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from compose.local import ROOT
@@ -36,4 +37,12 @@ def test_a_forked_process_leads_a_session_and_can_be_killed(supervisor: NurseryS
     child = supervisor.start(spec("two", tmp_path / "two.log", "topics", CHURN_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:9"))
     assert os.getsid(child.pid) == child.pid
     child.kill()
-    assert not child.is_running
+    assert child.status() == "killed by SIGKILL"
+
+
+def test_a_forked_process_keeps_its_id_until_it_is_killed(supervisor: NurserySupervisor, tmp_path: Path) -> None:
+    child = supervisor.start(spec("three", tmp_path / "three.log", "topics", CHURN_PARTITIONSS="3"))
+    wait_until(lambda: not child.is_running, 60, "the command ends")
+    assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
+    child.kill()
+    assert not psutil.pid_exists(child.pid)

@@ -147,6 +147,49 @@ def test_frozen_child_runs_on_after_thaw(tmp_path: Path, supervisor: Supervisor)
     wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_SLEEPING, 10, "the child runs on")
 
 
+ORPHANS = ("sh", "-c", "sleep 600 & echo $!; exit 3")
+
+
+def test_what_a_child_left_behind_when_it_ended_is_ended_with_it(tmp_path: Path, supervisor: Supervisor) -> None:
+    child = supervisor.start(spec(tmp_path, *ORPHANS))
+    wait_until(lambda: not child.is_running, 10, "the child has ended")
+    left = int(child.log_tail())
+    assert not is_gone(left)
+    child.kill()
+    wait_until(lambda: is_gone(left), 10, "what it left is gone")
+    assert child.status() == "exited with code 3"
+
+
+def test_what_a_child_left_behind_is_ended_before_its_name_is_used_again(
+    tmp_path: Path, supervisor: Supervisor
+) -> None:
+    child = supervisor.start(spec(tmp_path, *ORPHANS))
+    wait_until(lambda: not child.is_running, 10, "the child has ended")
+    left = int(child.log_tail())
+    supervisor.start(spec(tmp_path, *SLEEP))
+    wait_until(lambda: is_gone(left), 10, "what it left is gone")
+
+
+def test_a_child_keeps_its_id_until_it_is_killed(tmp_path: Path, supervisor: Supervisor) -> None:
+    child = supervisor.start(spec(tmp_path, "true"))
+    wait_until(lambda: not child.is_running, 10, "the child has ended")
+    assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
+    child.kill()
+    assert not psutil.pid_exists(child.pid)
+
+
+def test_nothing_is_signalled_once_a_child_was_waited_for(tmp_path: Path, supervisor: Supervisor) -> None:
+    ended = supervisor.start(spec(tmp_path, "true", name="ended"))
+    wait_until(lambda: not ended.is_running, 10, "the child has ended")
+    ended.kill()
+    other = supervisor.start(spec(tmp_path, *SLEEP, name="other"))
+    ended.process.pid = other.pid  # as if the system had given the id to another process, a leader as well
+    for signalled in (ended.kill, ended.stop, ended.freeze):
+        signalled()
+    assert psutil.Process(other.pid).status() != psutil.STATUS_STOPPED
+    assert other.is_running
+
+
 def test_name_in_use_is_refused(tmp_path: Path, supervisor: Supervisor) -> None:
     supervisor.start(spec(tmp_path, *SLEEP))
     with pytest.raises(ValueError, match="part is running already"):
