@@ -6,8 +6,7 @@ import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from churn.errors import OutageError
@@ -16,6 +15,7 @@ from compose.chaos.load import Load
 from compose.chaos.outcome import Differences, Outcome
 from compose.chaos.pauses import Pause, pauses
 from compose.chaos.stage import READS, Stage
+from compose.chaos.tracks import StuckError, Track, run_all
 from compose.chaos.traffic import Traffic
 from compose.processes import StartTimeoutError, wait_until
 
@@ -74,6 +74,7 @@ class Result:
     differences: Differences = field(default_factory=dict)
     unasked: dict[str, int] = field(default_factory=dict)
     unreached: list[str] = field(default_factory=list)
+    hindered: list[str] = field(default_factory=list)
     figures: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -115,7 +116,7 @@ def run(stage: Stage, plan: Plan, say: Say) -> Result:
     outcome = Outcome(stage.settings, stage.declaration, load.ledger, stage.scorer)
     result.differences = settled(outcome, stage)
     result.pauses = pauses(stage.settings, result.faults)
-    result.unasked, result.unreached = dict(stage.unasked), scene.unreached
+    result.unasked, result.unreached, result.hindered = dict(stage.unasked), scene.unreached, scene.hindered
     ledger = load.ledger
     result.figures = {
         "events": len(ledger.event_ids), "users": len(ledger.users), "duplicates": ledger.duplicates,
@@ -139,44 +140,40 @@ def settled(outcome: Outcome, stage: Stage) -> Differences:
 
 
 def _settle(stage: Stage) -> None:
-    stage.ensure_all()
     for role in READS:
-        stage.caught_up(role)
+        _recovered(stage, role, "the last record")
 
 
 def _strike_all(scene: Scene, plan: Plan, result: Result, say: Say) -> None:
     """Strike the chosen faults, those of one track one after another."""
-    tracks: dict[str, list[Kind]] = defaultdict(list)
+    kinds: dict[str, list[Kind]] = defaultdict(list)
     for kind in chosen(plan):
-        tracks[kind.track].append(kind)
+        kinds[kind.track].append(kind)
     stop, deadline = threading.Event(), time.monotonic() + plan.seconds
 
-    def follow(name: str, kinds: Sequence[Kind]) -> None:
-        chance = random.Random(f"{plan.seed} {name}")  # noqa: S311  a reproducible campaign
-        for kind in kinds:
+    def follow(track: Track) -> None:
+        chance = random.Random(f"{plan.seed} {track.name}")  # noqa: S311  a reproducible campaign
+        for kind in kinds[track.name]:
             if stop.is_set() or time.monotonic() > deadline:
                 return
-            struck = _strike(scene, kind, chance)
+            struck = _strike(scene, kind, chance, track.note)
             result.faults.append(struck)
             waited = not math.isnan(struck.recovery_seconds)
             outcome = f"recovered in {struck.recovery_seconds:.1f} s" if waited else "not waited for"
             say(f"{len(result.faults)}: {kind.name}, {outcome}")
 
-    with ThreadPoolExecutor(len(tracks), "track") as pool:
-        running = [pool.submit(follow, name, kinds) for name, kinds in tracks.items()]
-        try:
-            wait(running, return_when=FIRST_EXCEPTION)
-        finally:
-            stop.set()
-    for each in running:
-        each.result()
+    run_all([Track(name, follow) for name in kinds], stop, say)
 
 
-def _strike(scene: Scene, kind: Kind, chance: random.Random) -> Struck:
+def _strike(scene: Scene, kind: Kind, chance: random.Random, note: Callable[[str], None]) -> Struck:
     began = time.time()
-    # What a fault needs may be hurt by another track's fault; it counts all the same.
-    with contextlib.suppress(OutageError), scene.stage.in_charge.get(kind.track, contextlib.nullcontext()):
-        kind.strike(scene, chance)
+    note(f"{kind.name}: under way")
+    try:
+        with scene.stage.in_charge.get(kind.track, contextlib.nullcontext()):
+            kind.strike(scene, chance)
+    except OutageError as error:
+        # What a fault needs may be hurt by another track's fault; it counts all the same.
+        scene.hindered.append(f"{kind.name}: {str(error).splitlines()[0]}")
     ended = time.time()
     for role in kind.hurts:
         scene.stage.ensure(role, wait=False)
@@ -184,16 +181,25 @@ def _strike(scene: Scene, kind: Kind, chance: random.Random) -> Struck:
     if chance.random() < 1 / 3:
         return Struck(kind.name, began, ended, float("nan"))
     for role in kind.hurts:
-        scene.stage.ensure(role)
-        scene.stage.caught_up(role)
+        note(f"{kind.name}: waiting for {role}")
+        _recovered(scene.stage, role, kind.name)
     return Struck(kind.name, began, ended, time.time() - ended)
+
+
+def _recovered(stage: Stage, role: str, what: str) -> None:
+    """Wait until a worker is ready and has caught up; raises StuckError, with the end of its log, if it is late."""
+    try:
+        stage.ensure(role)
+        stage.caught_up(role)
+    except StartTimeoutError as error:
+        raise StuckError(f'after "{what}": {error}; {stage.story(role)}') from error
 
 
 def _outage(scene: Scene, server: str, seconds: float, say: Say) -> Outage:
     """Take a server away and measure who spins; Kafka is killed, Redis as well."""
     stage = scene.stage
     for role in READS:
-        stage.caught_up(role)
+        _recovered(stage, role, "the last fault")
     target = stage.stack.kafka if server == "Kafka" else stage.stack.redis
     target.kill()
     time.sleep(SETTLE_SECONDS)  # what was under way ends
@@ -204,5 +210,5 @@ def _outage(scene: Scene, server: str, seconds: float, say: Say) -> Outage:
     cores = {name: round((after[name] - before[name]) / measured, 3) for name in before if name in after}
     say(f"{server} was away for {seconds:g} s; cores used: {cores}")
     for role in READS:
-        stage.caught_up(role)
+        _recovered(stage, role, f"{server} away for {seconds:g} s")
     return Outage(server, seconds, cores)

@@ -30,6 +30,8 @@ class Scene:
     traffic: Traffic
     unreached: list[str] = field(default_factory=list)
     """Fault points that were armed and not passed in time."""
+    hindered: list[str] = field(default_factory=list)
+    """Faults that could not run their whole course, and what was in the way."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def redis_frozen(scene: Scene, chance: random.Random) -> None:
 
 def redis_emptied(scene: Scene, _: random.Random) -> None:
     """Delete everything in Redis."""
-    with redis.Redis.from_url(scene.stage.stack.redis.url) as client:
+    with redis.Redis.from_url(scene.stage.stack.redis.url, socket_timeout=30) as client:
         client.flushall()
 
 

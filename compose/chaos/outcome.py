@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from churn.admission import Admission
 from churn.declaration import Declaration
+from churn.errors import OutageError
 from churn.kafka_config import client_config
 from churn.layout import DAY_US, layout_of
 from churn.model import Scorer
@@ -32,6 +33,7 @@ from stream_processors.changelog import read as read_state
 Differences = dict[str, list[str]]
 """What differs, in sentences, by what was compared; empty lists where nothing does."""
 Vectors = dict[str, bytes]
+MAX_SILENT_READS = 120
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class Outcome:
         return {row.user_id: None if row.features is None else bits(row.features) for row in rows}
 
     def _rows_of(self, users: list[str]) -> list[UserRow]:
-        with redis.Redis.from_url(self.settings.redis_url.get_secret_value()) as client:
+        with redis.Redis.from_url(self.settings.redis_url.get_secret_value(), socket_timeout=30) as client:
             reader = OnlineReader(client, self.settings.feast_project, self.declaration.feature_names)
             rows = reader.read_many(users)
             reader.close()
@@ -234,12 +236,16 @@ def read(topic: Topic, settings: Settings) -> list[Message]:
     count = partitions_of(topic, settings)
     consumer.assign([TopicPartition(topic.name(settings.topic_prefix), p, 0) for p in range(count)])
     messages: list[Message] = []
-    ended = 0
-    while ended < count:
-        for message in consumer.consume(5000, 0.5):
+    ended, silent_reads = 0, 0
+    while ended < count and silent_reads < MAX_SILENT_READS:
+        found = consumer.consume(5000, 0.5)
+        silent_reads = 0 if found else silent_reads + 1
+        for message in found:
             if message.error() is None:
                 messages.append(message)
             else:
                 ended += 1
     consumer.close()
+    if ended < count:
+        raise OutageError(f"{topic.suffix}: no answer for {MAX_SILENT_READS * 0.5:g} s")
     return messages

@@ -17,6 +17,7 @@ def figures(result: Result) -> dict[str, Any]:
         "faults": {kind: spread(seconds) for kind, seconds in _recoveries(result).items()},
         "faults_in_all": len(result.faults),
         "points_not_reached": result.unreached,
+        "hindered": result.hindered,
         "outages": [
             {"server": o.server, "seconds": o.seconds, "worker_cores": o.cores} for o in result.outages
         ],
@@ -76,6 +77,7 @@ def table(shown: Mapping[str, Any]) -> Iterator[str]:
     yield f"ended unasked and started again: {shown['restarts_unasked'] or 'none'}"
     if shown["points_not_reached"]:
         yield f"points not reached: {', '.join(shown['points_not_reached'])}"
+    yield from (f"hindered: {sentence}" for sentence in shown["hindered"])
     yield "load: " + ", ".join(f"{count:,} {what}" for what, count in shown["load"].items())
     yield ""
     yield from _differences(shown)

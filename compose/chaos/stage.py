@@ -22,7 +22,7 @@ from churn.scores import Champion
 from churn.settings import Settings
 from churn.topics import ACTIVITY, FEATURES, MODELS, Topic
 from compose.environment import read_settings
-from compose.local import LocalStack, answers_ok
+from compose.local import LocalStack, PortTakenError, answers_ok
 from compose.nursery import NurserySupervisor
 from compose.processes import Child, wait_until
 from compose.topic_admin import ensure_topics
@@ -87,15 +87,20 @@ class Stage:
             rested = time.monotonic() - self._started.get(instance, 0.0) > RESTART_PAUSE_SECONDS
             if instance in self.wanted and not self._is_running(instance) and rested:
                 self._started[instance] = time.monotonic()
-                self.stack.start_service(role_of(instance), instance, self.variables, wait=False)
+                self._begin(instance, self.variables)
         finally:
             lock.release()
 
+    def _begin(self, instance: str, variables: Mapping[str, str]) -> Child:
+        try:
+            return self.stack.start_service(role_of(instance), instance, variables, wait=False)
+        except PortTakenError:  # while nobody listened somebody else's connection got the port
+            del self.stack.ports[instance]
+            return self.stack.start_service(role_of(instance), instance, variables, wait=False)
+
     def arm(self, instance: str, spec: str) -> Child:
         """Start a worker that a fault point will kill, in the place of the present one."""
-        return self.stack.start_service(
-            role_of(instance), instance, {**self.variables, "CHURN_FAULT_POINT": spec}, wait=False
-        )
+        return self._begin(instance, {**self.variables, "CHURN_FAULT_POINT": spec})
 
     def _is_running(self, instance: str) -> bool:
         child = self.stack.supervisor.children.get(instance)
@@ -137,6 +142,11 @@ class Stage:
             wait_until(reached, timeout_seconds, f"{role} has dealt with all records")
         finally:
             lag.close()
+
+    def story(self, role: str) -> str:
+        """Say how the processes of a role are, with the ends of their logs."""
+        children = [self.child(name) for name in sorted(self.wanted) if role_of(name) == role]
+        return "\n".join(f"{each.spec.name} {each.status()}:\n{each.log_tail()}" for each in children)
 
     def cpu_seconds(self) -> dict[str, float]:
         """Return the CPU time that each running worker has used."""

@@ -11,6 +11,7 @@ from compose.chaos.load import Load
 from producers.publisher import Publisher
 
 SLICE_SECONDS = 0.1
+JOIN_SECONDS = 60.0
 PATIENCE_MS = 600_000
 """An outage ends long before; only then may the publisher give an event up."""
 
@@ -64,6 +65,6 @@ class Traffic:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(JOIN_SECONDS)
         if kind is None and self._failure is None:
             self.finish()

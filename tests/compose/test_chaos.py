@@ -1,6 +1,7 @@
 """A short campaign of faults leaves no difference; and the comparison finds what is wrong, or it would prove nothing."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from compose.chaos.load import Ledger, Load, expected_totals
 from compose.chaos.outcome import Outcome, read
 from compose.chaos.pauses import Written, changes
 from compose.chaos.stage import Stage, staged
+from compose.chaos.tracks import StuckError, Track, run_all
 from compose.cli import main
 from feature_repo.archive import files
 from producers.publisher import Publisher
@@ -62,6 +64,34 @@ def test_the_ledger_counts_each_event_once_in_the_units_of_the_counter() -> None
     assert expected_totals(ledger, "ann", {"lesson_completed": "minutes"}, 100) == 1500
     assert expected_totals(ledger, "ann", {"lesson_completed": 1, "quiz_submitted": 1}, 1) == 2
     assert expected_totals(ledger, "bob", {"lesson_completed": 1}, 1) == 0
+
+
+def test_what_hangs_is_named_with_how_long(capfd: pytest.CaptureFixture[str]) -> None:
+    never, stop = threading.Event(), threading.Event()
+
+    def hang(track: Track) -> None:
+        track.note("scorer killed: waiting for scorer")
+        never.wait()
+
+    with pytest.raises(StuckError, match="stuck: scorer killed: waiting for scorer for 0 s"):
+        run_all([Track("scorer", hang)], stop, print, stuck_seconds=0.3)
+    never.set()
+    assert stop.is_set()
+    assert "in hang" in capfd.readouterr().err
+
+
+def test_a_failure_stops_the_other_tracks_and_is_told() -> None:
+    stop = threading.Event()
+
+    def fail(_: Track) -> None:
+        raise StuckError("the scorer did not come back")
+
+    with pytest.raises(StuckError, match="the scorer did not come back"):
+        run_all([Track("scorer", fail), Track("archive", lambda _: assert_set(stop))], stop, print)
+
+
+def assert_set(stop: threading.Event) -> None:
+    assert stop.wait(10)
 
 
 def test_a_pause_lasts_from_the_last_block_of_one_owner_to_the_first_of_the_next() -> None:
