@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from churn.kafka_config import client_config
 from churn.settings import Settings
@@ -32,6 +32,9 @@ class Lag:
     def done(self) -> int:
         """Return the sum of the committed offsets."""
         committed = self._consumer.committed(self._places, timeout=TIMEOUT_SECONDS)
+        for place in committed:
+            if place.error is not None:
+                raise KafkaException(place.error)
         return sum(max(0, place.offset) for place in committed)
 
     def close(self) -> None:

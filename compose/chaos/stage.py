@@ -1,10 +1,9 @@
 """The system under faults: a stack whose workers are wanted, and started again whenever they end, as Kubernetes would."""
 
-import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +23,7 @@ from churn.topics import ACTIVITY, FEATURES, MODELS, Topic
 from compose.environment import read_settings
 from compose.local import LocalStack, PortTakenError, answers_ok
 from compose.nursery import NurserySupervisor
-from compose.processes import Child, wait_until
+from compose.processes import Child, StartTimeoutError, wait_until
 from compose.topic_admin import ensure_topics
 from compose.waiting import Lag
 from feature_repo.bundles import save
@@ -41,6 +40,7 @@ FAST = {
 READS: dict[str, Topic] = {"features": ACTIVITY, "archive": ACTIVITY, "scorer": FEATURES}
 """What each worker reads."""
 RECOVERY_SECONDS = 180.0
+RECONNECT_SECONDS = 20.0
 RESTART_PAUSE_SECONDS = 0.5
 MODEL_VERSION = "1"
 
@@ -125,23 +125,19 @@ class Stage:
 
     def caught_up(self, role: str, timeout_seconds: float = RECOVERY_SECONDS) -> None:
         """Wait until a worker has dealt with what is on its topic now; start its processes again if they end meanwhile."""
-        lag = Lag(self.settings, role, READS[role])
-        end: list[int] = []
+        progress = Progress(lambda: Lag(self.settings, role, READS[role]))
 
         def reached() -> bool:
             for instance in [name for name in self.wanted if role_of(name) == role]:
                 self._start(instance)
-            # While another track has Kafka down, or right after, it does not answer this either.
-            with contextlib.suppress(KafkaException):
-                if not end:
-                    end.append(lag.ends())
-                return lag.done() >= end[0]
-            return False
+            return progress.reached()
 
         try:
             wait_until(reached, timeout_seconds, f"{role} has dealt with all records")
+        except StartTimeoutError as error:
+            raise StartTimeoutError(f"{error} ({progress.seen})") from None
         finally:
-            lag.close()
+            progress.close()
 
     def story(self, role: str) -> str:
         """Say how the processes of a role are, with the ends of their logs."""
@@ -158,6 +154,40 @@ class Stage:
                 continue
             found[name] = times.user + times.system
         return found
+
+
+@dataclass
+class Progress:
+    """How far a worker has come towards where its topic ended at first; Kafka may be away meanwhile."""
+
+    connect: Callable[[], Lag]
+    seen: str = "Kafka has not answered"
+    _lag: Lag | None = None
+    _end: int | None = None
+    _connected: float = 0.0
+
+    def reached(self) -> bool:
+        """Ask once; while Kafka is down, or right after, there may be no answer."""
+        if self._lag is None:
+            self._lag, self._connected = self.connect(), time.monotonic()
+        try:
+            if self._end is None:
+                self._end = self._lag.ends()
+            done = self._lag.done()
+        except KafkaException as error:
+            self.seen = f"{self.seen}; then: {error}" if "then:" not in self.seen else self.seen
+            # A client that met a broker in trouble may go on failing when the broker is well again (seen once, for 180 s).
+            if time.monotonic() - self._connected > RECONNECT_SECONDS:
+                self.close()
+            return False
+        self.seen = f"{done:,} of {self._end:,}"
+        return done >= self._end
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        lag, self._lag = self._lag, None
+        if lag is not None:
+            lag.close()
 
 
 def role_of(instance: str) -> str:
