@@ -63,7 +63,7 @@ class ScorerRole:
         self._active = activity_teller(declaration)
         self._writer = writer
         self._output = Output(config)
-        self._fence = f"{prefix}:score-fence:"
+        self._fence = f"{prefix}:fence:scores:"
         self._turns: dict[int, Turn] = {}
         self._positions: dict[int, int] = {}
         self._ends: dict[int, int] = {}
