@@ -12,6 +12,7 @@ from faust.types import TP
 
 from churn.errors import ChurnError
 from churn.settings import Settings
+from stream_processors.ending import EndingWorker
 from stream_processors.roles import Role
 from stream_processors.transport import BatchApp, RawSchema
 
@@ -111,8 +112,10 @@ def run(role: Role, settings: Settings) -> None:
     gc.set_threshold(*GC_THRESHOLDS)
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     (settings.data_dir / "faust").mkdir(parents=True, exist_ok=True)
-    worker = faust.Worker(create_app(role, settings), loglevel="WARN", redirect_stdouts=False, quiet=True)
+    worker = EndingWorker(create_app(role, settings), loglevel="WARN", redirect_stdouts=False, quiet=True)
     try:
         worker.execute_from_commandline()
     finally:
         role.close()
+        if worker.deadline is not None:
+            worker.deadline.cancel()
