@@ -25,6 +25,10 @@ BUFFERED_BATCHES = 1000
 BATCH_RECORDS = 4000
 """4,000 events are 20 ms of work: large enough for vectorised steps, small enough for a 50 ms emission."""
 
+METADATA_MS = 5_000
+"""A worker that joins while the broker does not know its topic (yet, or after an outage) is assigned nothing, and looks
+again when this has passed; the default is five minutes."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -48,6 +52,7 @@ def create_app(role: Role, settings: Settings) -> BatchApp:
         broker_session_timeout=float(settings.session_timeout_seconds),
         broker_heartbeat_interval=settings.session_timeout_seconds / 4,
         broker_request_timeout=120.0,
+        consumer_metadata_max_age_ms=METADATA_MS,
         consumer_max_fetch_size=4 * 1024 * 1024,
         consumer_auto_offset_reset="earliest",
         broker_credentials=_credentials(settings),

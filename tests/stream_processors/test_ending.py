@@ -4,7 +4,8 @@ import subprocess
 import sys
 
 WORKER = """
-import asyncio, sys
+import asyncio
+import faust
 from mode import Service
 from stream_processors import ending
 
@@ -16,11 +17,8 @@ class Hanging(Service):
         await asyncio.Event().wait()
 
 ending.STOP_SECONDS = 0.2
-import faust
 app = faust.App("ending", broker="memory://", store="memory://", web_enabled=False)
-worker = ending.EndingWorker(app, Hanging(), loglevel="CRITICAL", redirect_stdouts=False, quiet=True)
-worker.app.client_only = True
-worker.execute_from_commandline()
+ending.EndingWorker(app, Hanging(), loglevel="CRITICAL", redirect_stdouts=False, quiet=True).execute_from_commandline()
 """
 
 
