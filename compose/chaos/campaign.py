@@ -57,11 +57,18 @@ class Struck:
 
 @dataclass(frozen=True)
 class Outage:
-    """A server that was away: cores that each worker used meanwhile."""
+    """A server that was away: cores that each worker used meanwhile, and wall times in seconds since 1970."""
 
     server: str
     seconds: float
     cores: dict[str, float]
+    began: float
+    ended: float
+
+    @property
+    def kind(self) -> str:
+        """Return its name among the faults."""
+        return f"{self.server} away for {self.seconds:g} s"
 
 
 @dataclass
@@ -115,7 +122,7 @@ def run(stage: Stage, plan: Plan, say: Say) -> Result:
     _settle(stage)
     outcome = Outcome(stage.settings, stage.declaration, load.ledger, stage.scorer)
     result.differences = settled(outcome, stage)
-    result.pauses = pauses(stage.settings, result.faults)
+    result.pauses = pauses(stage.settings, [*result.faults, *result.outages])
     result.unasked, result.unreached, result.hindered = dict(stage.unasked), scene.unreached, scene.hindered
     ledger = load.ledger
     result.figures = {
@@ -203,7 +210,7 @@ def _outage(scene: Scene, server: str, seconds: float, say: Say) -> Outage:
     target = stage.stack.kafka if server == "Kafka" else stage.stack.redis
     target.kill()
     time.sleep(SETTLE_SECONDS)  # what was under way ends
-    before, began = stage.cpu_seconds(), time.monotonic()
+    wall, before, began = time.time() - SETTLE_SECONDS, stage.cpu_seconds(), time.monotonic()
     time.sleep(max(0.0, seconds - SETTLE_SECONDS))  # the length of the outage is the point
     after, measured = stage.cpu_seconds(), time.monotonic() - began
     target.start()
@@ -211,4 +218,4 @@ def _outage(scene: Scene, server: str, seconds: float, say: Say) -> Outage:
     say(f"{server} was away for {seconds:g} s; cores used: {cores}")
     for role in READS:
         _recovered(stage, role, f"{server} away for {seconds:g} s")
-    return Outage(server, seconds, cores)
+    return Outage(server, seconds, cores, wall, time.time())
