@@ -69,7 +69,7 @@ demo: setup ## Run the whole system here, no Docker needed (ARGS=--help lists th
 
 .PHONY: test
 test: setup test-parts ## Run all tests (ARGS='-k name' picks some, JOBS=0 runs them in one process)
-	@$(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Chromium and Prometheus are used by tests only. Without them those tests are skipped, on CI they fail.
 .PHONY: test-parts

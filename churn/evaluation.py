@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from churn.errors import InputError
+from churn.layout import Float64s
 
 CLIP = 1e-15
 """Log loss stays finite when a model is certain and wrong."""
 CALIBRATION_BINS = 10
 Mask = npt.NDArray[np.bool_]
-Float64s = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

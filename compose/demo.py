@@ -7,7 +7,7 @@ import statistics
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,12 +75,10 @@ class Demo:
     def wait_streamed(self, workers: Sequence[str] = ("features", "archive")) -> None:
         """Wait until the workers have dealt with everything published."""
         for worker in workers:
-            progress = Progress(worker)
             topic = READS.get(worker, ACTIVITY)
             records = wait_done(
-                self.settings, worker, topic, PATIENCE_SECONDS, self.stack.check,
-                lambda done, end, to=progress: to.show(f"{done:,} of {end:,} records"),  # type: ignore[misc]  # bound now
-            )  # fmt: skip
+                self.settings, worker, topic, PATIENCE_SECONDS, self.stack.check, _shown_by(Progress(worker))
+            )
             self.say(f"{worker}: {records:,} records dealt with")
 
     def wait_scored(self) -> None:
@@ -239,6 +237,10 @@ def summary(demo: Demo, scores: Sequence[Score], seconds: float) -> dict[str, An
             for user in pulse["riskiest"][:3]
         ],
     }
+
+
+def _shown_by(progress: Progress) -> Callable[[int, int], None]:
+    return lambda done, end: progress.show(f"{done:,} of {end:,} records")
 
 
 def _ms(seconds: float) -> float:

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from churn.errors import OutageError
 from compose import bootstrap
 from compose.processes import Child, ChildSpec
+from compose.server import Server
 
 # About 3 s on an idle machine; 40 s were seen with both cores taken by other work.
 START_SECONDS = 120.0
@@ -23,7 +24,7 @@ DATA_FOLDER = "data"
 
 
 @dataclass
-class KafkaServer:
+class KafkaServer(Server):
     """One broker and controller in one JVM with its data in `folder`, listening on 127.0.0.1 only.
 
     `extra` overrides broker properties. Starting again on the same folder and port finds the data again.
@@ -41,12 +42,6 @@ class KafkaServer:
     def bootstrap_servers(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    @property
-    def process(self) -> Child:
-        if self.child is None:
-            raise ValueError("Kafka has not been started; call start() first")
-        return self.child
-
     def start(self) -> None:
         """Start the broker and return once it answers; raise an OutageError with its log if it does not."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -55,28 +50,7 @@ class KafkaServer:
         command = self._java_command()
         self._format_once(command)
         spec = ChildSpec("kafka", (*command, "kafka.Kafka", PROPERTIES), self.folder / "kafka.log", cwd=self.folder)
-        self.child = Child.start(spec)
-        try:
-            self.child.wait_ready(self.answers, START_SECONDS)
-        except BaseException:
-            self.child.kill()
-            raise
-
-    def stop(self) -> None:
-        """Stop the broker in good order."""
-        self.process.stop()
-
-    def kill(self) -> None:
-        """End the broker at once (SIGKILL)."""
-        self.process.kill()
-
-    def freeze(self) -> None:
-        """Stop the broker where it stands: connections stay open and nothing answers."""
-        self.process.freeze()
-
-    def thaw(self) -> None:
-        """Let a frozen broker run on."""
-        self.process.thaw()
+        self._run(spec, START_SECONDS)
 
     def answers(self) -> bool:
         """Return whether this broker, and no other on its port, replies to a metadata request within two seconds."""

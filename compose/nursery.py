@@ -4,6 +4,8 @@ A campaign that kills hundreds of workers would otherwise spend its time on impo
 with the same environment, in a session of its own.
 """
 
+import atexit
+import functools
 import json
 import os
 import subprocess
@@ -19,6 +21,7 @@ from typing import IO, Any, Self, cast
 from compose.processes import CAN_LOOK, WATCHER, Child, ChildSpec, Supervisor, look
 
 OURS = (sys.executable, "-m", "compose")
+_ORDERS = threading.RLock()  # one at a time, whoever gives it
 
 
 @dataclass
@@ -57,8 +60,10 @@ class ForkedChild(Child):
 class NurserySupervisor(Supervisor):
     """A supervisor whose services are forked from one process that stands ready."""
 
+    shared: bool = False
+    """Whether the process that stands ready is the same for all shared supervisors of this program, and ends with it."""
     _nursery: Any = None
-    _lock: Any = field(default_factory=threading.RLock)
+    _lock: Any = field(default_factory=lambda: _ORDERS)
 
     def start(self, spec: ChildSpec) -> Child:
         """Start a child under a name that is free or whose process has ended."""
@@ -85,15 +90,10 @@ class NurserySupervisor(Supervisor):
     def _ask(self, order: dict[str, Any]) -> str:
         with self._lock:
             if self._nursery is None:
-                self._nursery = self._open()
+                self._nursery = _shared_nursery() if self.shared else _open()
             self._nursery.stdin.write(json.dumps(order) + "\n")
             self._nursery.stdin.flush()
             return str(self._nursery.stdout.readline())
-
-    def _open(self) -> "subprocess.Popen[str]":
-        root = Path(__file__).resolve().parent.parent
-        argv = (sys.executable, "-m", "compose.nursery")
-        return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)  # noqa: S603  our own program
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -103,11 +103,28 @@ class NurserySupervisor(Supervisor):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, trace)
-        if self._nursery is not None:
-            self._nursery.stdin.close()
-            self._nursery.wait()
-            self._nursery.stdout.close()
-            self._nursery = None
+        if self._nursery is not None and not self.shared:
+            _close(self._nursery)
+        self._nursery = None
+
+
+def _open() -> "subprocess.Popen[str]":
+    root = Path(__file__).resolve().parent.parent
+    argv = (sys.executable, "-m", "compose.nursery")
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)  # noqa: S603  our own program
+
+
+@functools.cache
+def _shared_nursery() -> "subprocess.Popen[str]":
+    opened = _open()
+    atexit.register(_close, opened)
+    return opened
+
+
+def _close(nursery: "subprocess.Popen[str]") -> None:
+    cast("IO[str]", nursery.stdin).close()
+    nursery.wait()
+    cast("IO[str]", nursery.stdout).close()
 
 
 def serve(orders: IO[str]) -> None:

@@ -8,12 +8,13 @@ import redis
 
 from compose import bootstrap
 from compose.processes import Child, ChildSpec
+from compose.server import Server
 
 START_SECONDS = 20.0
 
 
 @dataclass
-class RedisServer:
+class RedisServer(Server):
     """One redis-server with its data in `folder`, listening on 127.0.0.1 only.
 
     Without `persistent` nothing is written to disk: Redis holds a copy that the stream can rebuild.
@@ -29,39 +30,12 @@ class RedisServer:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    @property
-    def process(self) -> Child:
-        if self.child is None:
-            raise ValueError("redis-server has not been started; call start() first")
-        return self.child
-
     def start(self) -> None:
         """Start the server and return once it answers PING; raise an OutageError with its log if it does not."""
         self.folder.mkdir(parents=True, exist_ok=True)
         binary = self.binary or bootstrap.redis_binary()
         spec = ChildSpec("redis-server", (str(binary), *self._options()), self.folder / "redis.log", cwd=self.folder)
-        self.child = Child.start(spec)
-        try:
-            self.child.wait_ready(self.answers, START_SECONDS)
-        except BaseException:
-            self.child.kill()
-            raise
-
-    def stop(self) -> None:
-        """Stop the server in good order."""
-        self.process.stop()
-
-    def kill(self) -> None:
-        """End the server at once (SIGKILL)."""
-        self.process.kill()
-
-    def freeze(self) -> None:
-        """Stop the server where it stands: connections stay open and nothing answers."""
-        self.process.freeze()
-
-    def thaw(self) -> None:
-        """Let a frozen server run on."""
-        self.process.thaw()
+        self._run(spec, START_SECONDS)
 
     def answers(self) -> bool:
         """Return whether this server, and no other on its port, replies within a second."""

@@ -11,6 +11,7 @@ the original are distinct events, because the row's place in the file is part of
 submission, as the data set does not say when it was marked. Banked submissions are skipped and counted.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -157,7 +158,7 @@ def _submissions(tables: Tables, strings: Strings) -> EventTable:
 def _submission(days_late: int, score: float) -> dict[str, float]:
     # Increments of counters are never negative, so lateness comes as two measures.
     measures: dict[str, float] = {"days_late": max(0, days_late), "days_early": max(0, -days_late)}
-    scored = score == score  # noqa: PLR0124  # false for NaN alone
+    scored = not math.isnan(score)
     return {**measures, "scored": int(scored), **({"score": score} if scored else {})}
 
 

@@ -5,6 +5,7 @@ import importlib.metadata
 import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -28,6 +29,14 @@ OUTSIDE_THE_DOMAIN = {
     "subprocess", "time", "urllib",
 }  # fmt: skip
 CLOCKS = re.compile(r"\b(datetime|date)\.(now|utcnow|today)\(|\btime\.(time|monotonic)")
+
+# A comment that silences a checker, with the rules that it names; the text after it is the reason.
+SILENCE = re.compile(
+    r"#\s*(?P<mark>(?:noqa|type:\s*ignore|pragma|nosec|pylint|pyright|ruff|mypy)\b(?::?\s*[A-Z]+\d+,?|\[[\w, -]+\])*)"
+)
+RULE = re.compile(r"[A-Z]+\d+|\[[\w, -]+\]")
+LONGEST_FUNCTION_LINES = 50
+LONGEST_MODULE_LINES = 400
 
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 
@@ -173,3 +182,50 @@ def test_uv_of_its_own_lock_is_the_one_of_the_development_lock() -> None:
 def test_runtime_lock_is_part_of_the_development_lock() -> None:
     pins = [set(re.findall(r"^\S+==\S+", (ROOT / f).read_text(), re.MULTILINE)) for f in LOCKS]
     assert pins[0] <= pins[1]
+
+
+def written_sources() -> list[Path]:
+    return [path for path in committed_files() if path.suffix == ".py"]
+
+
+def silenced(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Yield line, mark and reason of every comment that silences a checker."""
+    with path.open("rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            if token.type == tokenize.COMMENT and (found := SILENCE.match(token.string)):
+                yield token.start[0], found["mark"], token.string[found.end() :].strip(" #")
+
+
+def test_whoever_silences_a_checker_says_why_beside_it() -> None:
+    marks = [(path.relative_to(ROOT), *found) for path in written_sources() for found in silenced(path)]
+    assert len(marks) > 10
+    assert [f"{path}:{line}" for path, line, _, reason in marks if len(reason.split()) < 2] == []
+    assert [f"{path}:{line}: {mark} names no rule" for path, line, mark, _ in marks if not RULE.search(mark)] == []
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    for path in written_sources():
+        for node in ast.walk(syntax(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                assert lines <= LONGEST_FUNCTION_LINES, f"{path.relative_to(ROOT)}: {node.name} has {lines} lines"
+
+
+def test_no_module_is_longer_than_one_idea() -> None:
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in written_sources()}
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_MODULE_LINES} == {}
+
+
+def asserts(test: ast.AST) -> bool:
+    """Return whether something in a test can fail it by itself, not only by an error on the way."""
+    called = [ast.unparse(node.func) for node in ast.walk(test) if isinstance(node, ast.Call)]
+    judged = any(name.split(".")[-1].startswith(("assert_", "expect", "raises", "fail")) for name in called)
+    return judged or any(isinstance(node, ast.Assert) for node in ast.walk(test))
+
+
+def test_every_test_asserts_something() -> None:
+    tests = [path for path in written_sources() if path.name.startswith("test_")]
+    found = [(path, node) for path in tests for node in ast.walk(syntax(path)) if isinstance(node, ast.FunctionDef)]
+    named = [(path, node) for path, node in found if node.name.startswith("test_")]
+    assert len(named) > 500
+    assert [f"{path.relative_to(ROOT)}: {node.name}" for path, node in named if not asserts(node)] == []

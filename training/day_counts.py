@@ -127,7 +127,7 @@ def _stack(columns: Sequence[npt.ArrayLike], rows: int) -> Int64s:
 def events_of(files: Sequence[Path]) -> str:
     """Return the query of all events of archive files."""
     listed = ", ".join(_text(str(path)) for path in files)
-    return f"SELECT * FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"  # noqa: S608  # quoted
+    return f"SELECT * FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"  # noqa: S608  # `_text` quotes the paths
 
 
 def by_key_and_day(layout: Layout, key: str, events: str, columns: set[str]) -> str:
@@ -142,7 +142,7 @@ def by_key_and_day(layout: Layout, key: str, events: str, columns: set[str]) -> 
         *(_register(r, number, columns) for number, r in enumerate(layout.declaration.registers.values())),
     ]
     known = ", ".join(_text(name) for name in layout.event_types)
-    return f"SELECT {', '.join(parts)} FROM ({events}) WHERE event_type IN ({known}) GROUP BY ALL"  # noqa: S608  # quoted
+    return f"SELECT {', '.join(parts)} FROM ({events}) WHERE event_type IN ({known}) GROUP BY ALL"  # noqa: S608  # `_text` and `_name` quote what the declaration names
 
 
 def _units(layout: Layout, counter: int, columns: set[str]) -> str:

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
-from churn.evaluation import log_loss
-from churn.layout import Floats
+from churn.evaluation import Mask, log_loss
+from churn.layout import Float64s, Floats
 from churn.model import GoldenRow, LogisticModel, Scorer, signed_log1p
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)
@@ -19,9 +19,6 @@ FOLD_ROWS = 40_000
 GOLDEN_ROWS = 8
 MIN_GAIN = 0.001
 """A recalibration must lower the log loss of users it has not seen by a thousandth, or it is noise."""
-
-Mask = npt.NDArray[np.bool_]
-Float64s = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,12 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from churn.evaluation import auc, log_loss
-from churn.layout import Floats
+from churn.evaluation import Mask, auc, log_loss
+from churn.layout import Float64s, Floats, Int32s
 
 WINDOW_ROWS = 5000
 """The log loss of so many rows is known to 0.006 or so, and 5,000 x 53 float32 add 1.4 MB to a snapshot."""
-
-Float64s = npt.NDArray[np.float64]
-Int32s = npt.NDArray[np.int32]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -46,10 +41,13 @@ class WindowState(msgspec.Struct, frozen=True):
     probability: bytes = b""
 
 
+NO_ROWS = WindowState()
+
+
 class Window:
     """The newest rows with the probability that was given before their label was known."""
 
-    def __init__(self, features: int, state: WindowState = WindowState()) -> None:  # noqa: B008  frozen
+    def __init__(self, features: int, state: WindowState = NO_ROWS) -> None:
         self.matrix: Floats = np.frombuffer(state.matrix, "<f4").reshape(-1, features)
         self.churned: Mask = np.frombuffer(state.churned, np.bool_)
         self.as_of_days: Int32s = np.frombuffer(state.as_of_days, "<i4")

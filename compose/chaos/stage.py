@@ -202,7 +202,7 @@ def role_of(instance: str) -> str:
 @contextmanager
 def staged(folder: Path, **variables: str) -> Iterator[Stage]:
     """Start Kafka and Redis in a folder and announce a model; workers are started by whoever wants them."""
-    with LocalStack(folder, FAST | variables, supervisor=NurserySupervisor()) as stack:
+    with LocalStack(folder, FAST | variables, supervisor=NurserySupervisor(shared=True)) as stack:
         yield stage_on(stack, {})
 
 

@@ -38,8 +38,8 @@ def follow(kafka: KafkaServer, topic_prefix: str) -> Iterator[Follow]:
 def test_scores_that_go_by_are_counted(kafka: KafkaServer, topic_prefix: str, follow: Follow) -> None:
     follower = follow()
     wait_until(lambda: follower.following.outage is None, 20, "following")
-    taken = [("a", 0.9, "high"), ("b", 0.1, "low"), ("b", 0.3, "medium")]
-    records = [(user, scores.encode(score(user, p, band))) for user, p, band in taken]  # type: ignore[arg-type]  # bands
+    taken: list[tuple[str, float, scores.Band]] = [("a", 0.9, "high"), ("b", 0.1, "low"), ("b", 0.3, "medium")]
+    records = [(user, scores.encode(score(user, p, band))) for user, p, band in taken]
     publish(kafka, SCORES.name(topic_prefix), *records)
     wait_until(lambda: follower.view.users_by_band.get("medium") == 1, 20, "the scores")
     assert follower.view.users_by_band == {"low": 0, "medium": 1, "high": 1}

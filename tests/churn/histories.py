@@ -15,6 +15,18 @@ from churn.layout import DAY_US, layout_of
 from churn.partition import Partition
 from churn.records import Record
 
+LEAVING = """
+business: test
+events: {visit: {activity: true}, left: {}}
+registers: {standing: {events: {visit: here, left: gone}}}
+features:
+  silent: {days_since_last: activity, cap: 90, says: a}
+  gone: {is: standing, value: gone, says: b}
+label: {horizon_days: 30, exclude: {standing: gone}}
+"""
+LEAVERS = parse(LEAVING, "test")
+"""A business whose users can be known to be gone."""
+
 DECLARATION = parse(
     """
 business: test

@@ -1,26 +1,26 @@
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from churn.admission import Admission
 from churn.events import decode
 from churn.layout import DAY_US, layout_of
-from churn.partition import Partition
-from churn.records import Record
+from compose.bench import plan
 from compose.bench.command import PARTS
-from compose.bench.load import chosen_users, events
+from compose.bench.load import chosen_users
 from compose.bench.stock_state import Counting, PlainFeatures, State, fresh
 from compose.cli import main
-from feature_repo.declared import load
+from compose.local import LocalStack
+from compose.nursery import NurserySupervisor
 from tests.churn.histories import DECLARATION
+from tests.compose.answers import LAYOUT, NOW_US, stream_answers
 
 # Every part starts real processes: a minute on free cores, three were seen on ones that others kept busy.
 pytestmark = pytest.mark.timeout(480)
-NOW_US = 20_000 * DAY_US + 12 * 3_600_000_000
 TINY = [
     "--events=2000",
     "--users=200",
@@ -46,11 +46,18 @@ MAY_BE_ZERO = {"api.failed", "machine.load_average_1_minute", "api.generator_lat
 COARSE = ("cpu", "worker_rss_bytes_per_user")
 
 
+def forking_stack(folder: Path) -> LocalStack:
+    """Return a stack that saves the time of imports; memory and starts are judged by no test."""
+    return LocalStack(folder, supervisor=NurserySupervisor(shared=True))
+
+
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("bench")
     places = [f"--folder={folder}/run", f"--json={folder}/figures.json", f"--out={folder}/report"]
-    result = CliRunner().invoke(main, ["bench", *TINY, *places])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "LocalStack", forking_stack)
+        result = CliRunner().invoke(main, ["bench", *TINY, *places])
     assert result.exit_code == 0, result.output
     found: dict[str, Any] = json.loads((folder / "figures.json").read_text())
     assert f"{found['ratio_to_stock']['skewed_live']}" in result.stdout
@@ -111,18 +118,12 @@ def test_a_skewed_load_gives_the_first_user_most_events() -> None:
 
 
 def test_the_plain_features_of_the_stock_application_equal_those_of_the_stream() -> None:
-    layout = layout_of(load("feature_repo/declarations/elearning.yaml"))
-    made = list(events("skewed", 20, 400, NOW_US - 40 * DAY_US, NOW_US))
-    partition = Partition(layout, 0)
-    records = [Record(number, NOW_US, user.encode(), value) for number, (user, value) in enumerate(made)]
-    list(partition.ingest(Admission(layout, 0).admit(records)[0], len(records)))
-    everyone = partition.refresh()
-    assert everyone is not None
-    counting, plain, states = Counting(layout), PlainFeatures(layout), dict[str, State]()
-    for user, value in made:
-        counting.add(states.setdefault(user, fresh(layout)), decode(value))
-    vectors = [plain.compute(states[user], NOW_US // DAY_US) for user in partition.names(everyone.slots)]
-    np.testing.assert_array_equal(np.array(vectors, np.float32), everyone.matrix)
+    told = stream_answers()
+    counting, plain, states = Counting(LAYOUT), PlainFeatures(LAYOUT), dict[str, State]()
+    for user, value in told.events:
+        counting.add(states.setdefault(user, fresh(LAYOUT)), decode(value))
+    vectors = [plain.compute(states[user], NOW_US // DAY_US) for user in told.users]
+    np.testing.assert_array_equal(np.array(vectors, np.float32), told.matrix)
 
 
 def test_the_stock_application_knows_every_aggregate() -> None:

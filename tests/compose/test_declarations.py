@@ -8,6 +8,7 @@ import pytest
 
 from compose.kafka import KafkaServer
 from compose.local import LocalStack
+from compose.nursery import NurserySupervisor
 from compose.processes import wait_until
 from compose.redis_server import RedisServer
 from feature_repo.layout import SERVICE
@@ -46,7 +47,7 @@ def shells(
         name: open_shell(kafka, redis_server, folder / name, CHURN_DECLARATION=str(DECLARATIONS / f"{name}.yaml"))
         for name in ("purchases", "oulad")
     }
-    workers = LocalStack(folder)
+    workers = LocalStack(folder, supervisor=NurserySupervisor(shared=True))
     with workers.supervisor:
         for name, shell in found.items():
             shell.succeed("topics")

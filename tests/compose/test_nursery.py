@@ -15,7 +15,7 @@ from compose.processes import ChildDiedError, ChildSpec, wait_until
 
 @pytest.fixture(scope="module")
 def supervisor() -> Iterator[NurserySupervisor]:
-    with NurserySupervisor() as found:
+    with NurserySupervisor(shared=True) as found:
         yield found
 
 
@@ -30,6 +30,15 @@ def test_a_forked_command_runs_with_its_environment_and_log(supervisor: NurseryS
     assert (tmp_path / "one.log").read_text().startswith("churn: CHURN_PARTITIONSS is not a setting")
     with pytest.raises(ChildDiedError, match="one exited with code 2"):
         child.check()
+
+
+def test_a_shared_nursery_outlives_its_supervisors(supervisor: NurserySupervisor, tmp_path: Path) -> None:
+    first = supervisor.start(spec("first", tmp_path / "1.log", "topics", CHURN_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:9"))
+    with NurserySupervisor(shared=True) as passing:
+        child = passing.start(spec("a", tmp_path / "a.log", "topics", CHURN_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:9"))
+        assert psutil.Process(child.pid).ppid() == psutil.Process(first.pid).ppid()
+    assert not child.is_running
+    assert first.is_running
 
 
 def test_a_forked_process_leads_a_session_and_can_be_killed(supervisor: NurserySupervisor, tmp_path: Path) -> None:

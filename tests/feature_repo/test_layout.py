@@ -8,7 +8,7 @@ import pytest
 
 from churn.errors import DeclarationError
 from feature_repo.encoding import field_hash
-from feature_repo.layout import USER_FEATURES, fields_by_view, refuse_collisions
+from feature_repo.layout import SCORE_FIELDS, USER_FEATURES, fields_by_view, refuse_collisions
 
 ROOT = Path(__file__).resolve().parents[2]
 # Found by trying feature_0, feature_1, ...: both hash to e2bfb02d.
@@ -25,10 +25,13 @@ def test_collision_is_refused_naming_both() -> None:
 
 
 def test_names_without_collision_pass() -> None:
-    refuse_collisions(fields_by_view([FIRST, "other"]))
+    views = fields_by_view([FIRST, "other"])
+    refuse_collisions(views)
+    assert len({field_hash(view, name) for view, names in views.items() for name in names}) == 2 + len(SCORE_FIELDS)
 
 
 def test_reading_and_writing_rows_does_without_feast() -> None:
     # Importing Feast takes seconds; a worker or the API must not pay for it.
-    code = "import sys, feature_repo.online, feature_repo.reader; sys.exit('feast' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+    code = "import sys, feature_repo.online, feature_repo.reader; print('feast' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True, timeout=60)
+    assert run.stdout == "False\n"

@@ -55,7 +55,7 @@ def refused(**values: Any) -> bool:
 @pytest.mark.parametrize("above", [None, ROOT / "k8s" / "ci-values.yaml"])
 def test_values_keep_to_their_schema(above: Path | None) -> None:
     values = overlaid(load(CHART / "values.yaml"), load(above) if above else {})
-    jsonschema.Draft7Validator(schema()).validate(values)
+    assert [error.message for error in jsonschema.Draft7Validator(schema()).iter_errors(values)] == []
 
 
 def test_schema_is_strict_everywhere() -> None:

@@ -25,6 +25,7 @@ from churn.settings import Settings
 from churn.topics import ACTIVITY, Topic
 from compose.environment import read_settings
 from compose.local import LocalStack
+from compose.nursery import NurserySupervisor
 from compose.processes import wait_until
 from compose.topic_admin import ensure_topics, partitions_of
 from feature_repo.declared import load
@@ -123,7 +124,7 @@ class Road:
         messages: list[Message] = []
         ended = 0
         while ended < partitions_of(topic, self.settings):
-            for message in consumer.consume(5000, 0.5):
+            for message in consumer.consume(5000, 0.05):
                 if message.error() is None:
                     messages.append(message)
                 else:
@@ -207,7 +208,7 @@ def road(folder: Path, **variables: str) -> Iterator[Road]:
         "CHURN_SESSION_TIMEOUT_SECONDS": "6",
     }
     fast |= variables
-    with LocalStack(folder, fast) as stack:
+    with LocalStack(folder, fast, supervisor=NurserySupervisor(shared=True)) as stack:
         names = {k: v for k, v in stack.environment().items() if k.startswith("CHURN_")}
         settings = read_settings(names)
         ensure_topics(settings)

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -49,13 +50,17 @@ def archived(under: Road) -> pa.Table:
     return pa.concat_tables(tables) if tables else pa.table({"event_id": pa.array([], pa.string())})
 
 
+def has_more_segments(under: Road, than: int) -> bool:
+    return len(segments(under.settings.archive_dir)) > than
+
+
 def test_a_worker_killed_again_and_again_archives_every_accepted_event_once(running: Road) -> None:
     load = threading.Thread(target=publish, args=(running,))
     load.start()
     for _ in range(2):
         running.stack.start_service("archive", wait=False)
         before = len(segments(running.settings.archive_dir))
-        wait_until(lambda n=before: len(segments(running.settings.archive_dir)) > n, 60, "a segment is finished")  # type: ignore[misc]  # mypy infers no type for a default
+        wait_until(partial(has_more_segments, running, before), 60, "a segment is finished")
         running.stack.supervisor.children["archive"].kill()
     running.stack.start_service("archive", wait=False)
     load.join()

@@ -4,7 +4,7 @@ Points of different roles are hit at the same time, in two lanes that share one 
 partitions are free only when its session has ended, and that wait is most of each round.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from pathlib import Path
@@ -18,7 +18,7 @@ from compose.chaos.load import Load
 from compose.chaos.outcome import Outcome, read
 from compose.chaos.stage import Stage, role_of, stage_on, staged
 from compose.chaos.traffic import Traffic
-from compose.processes import wait_until
+from compose.processes import Child, wait_until
 from training.online import OnlineState
 from training.snapshots import Snapshot, latest
 
@@ -84,11 +84,15 @@ def hit(stage: Stage, load: Load, points: list[str]) -> dict[str, list[str]]:
         # The features worker first: without its vectors the scorer passes nothing.
         for name in sorted(instances):
             child = stage.child(name_of(stage, name))
-            wait_until(lambda c=child: not c.is_running, 60, f"death at {instances[name]}")  # type: ignore[misc]  # mypy infers no type for a default
+            wait_until(ended(child), 60, f"death at {instances[name]}")
             stage.ensure(name_of(stage, name), wait=False)
     for role in ("features", "scorer", "archive"):
         stage.caught_up(role)
     return settled(Outcome(stage.settings, stage.declaration, load.ledger, stage.scorer), stage)
+
+
+def ended(child: Child) -> Callable[[], bool]:
+    return lambda: not child.is_running
 
 
 def name_of(stage: Stage, role: str) -> str:
@@ -114,7 +118,7 @@ def learnt(stage: Stage, killed: Found) -> dict[str, OnlineState]:
         stage.stack.start_service("learner", point, variables, wait=False)
     for point in LEARNER:
         child = stage.child(point)
-        wait_until(lambda c=child: not c.is_running, 120, f"death at {point}")  # type: ignore[misc]  # mypy infers no type for a default
+        wait_until(ended(child), 120, f"death at {point}")
         stage.stack.start_service("learner", point, {"CHURN_DATA_DIR": str(folders[point])}, wait=False)
     return {point: state_at(folder / "models" / "online", ends) for point, folder in folders.items()}
 

@@ -1,9 +1,8 @@
 """What the features role says of its partitions, on a real Kafka and Redis."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import redis
@@ -14,26 +13,18 @@ from churn.scores import to_us
 from churn.settings import Settings
 from churn.topics import FEATURES
 from compose.chaos.outcome import read
-from compose.kafka import KafkaServer
-from compose.redis_server import RedisServer
-from compose.topic_admin import ensure_topics
 from feature_repo.instruments import Instruments
 from feature_repo.online import OnlineWriter
 from stream_processors.features import FeaturesRole
-from tests.api.building import AS_OF, DECLARATION, settings
+from tests.api.building import AS_OF, DECLARATION
 from tests.stream_processors.road import event
 
 Gauges = dict[tuple[str, str], float]
 
 
 @pytest.fixture
-def made(kafka: KafkaServer, redis_server: RedisServer, topic_prefix: str, tmp_path: Path) -> Settings:
-    made = settings(
-        kafka_bootstrap_servers=kafka.bootstrap_servers, redis_url=redis_server.url, topic_prefix=topic_prefix,
-        feast_project=topic_prefix, data_dir=tmp_path, partitions=2,
-    )  # fmt: skip
-    ensure_topics(made)
-    return made
+def made(own_settings: Callable[[int], Settings]) -> Settings:
+    return own_settings(2)
 
 
 @pytest.fixture

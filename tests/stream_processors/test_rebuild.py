@@ -104,7 +104,7 @@ def test_a_changed_declaration_is_refused_by_name(running: Road, truth: object, 
     text = log.read_text()
     assert "new: counter certificates, feature certificates_30d. Run `churn rebuild`" in text
     assert "or set CHURN_DECLARATION to the former declaration" in text
-    wait_until(lambda: child.status() != "running", 30, "the worker ends")
+    wait_until(lambda: not child.is_running, 30, "the worker ends")
 
 
 def test_a_rebuild_equals_the_batch_bit_for_bit(renewed: Road, truth: dict[str, bytes], declaration: Path) -> None:
@@ -133,7 +133,8 @@ def test_the_worker_goes_on_from_the_rebuilt_state(renewed: Road, truth: dict[st
     def certificates() -> float:
         return float(memoryview(renewed.online(["u00001"])["u00001"] or b"").cast("f")[column])
 
-    wait_until(lambda: certificates() == 2.0, 30, "the event counts on top of the rebuilt ones")
+    wait_until(lambda: certificates() >= 2.0, 30, "the event counts on top of the rebuilt ones")
+    assert certificates() == 2.0
 
 
 def test_a_rebuild_without_the_archive_names_what_is_missing(renewed: Road, truth: object, declaration: Path) -> None:

@@ -80,17 +80,20 @@ def last_scores(under: Road) -> dict[str, Score]:
 
 def wait_for_scores(under: Road, scorer: Scorer, users: Sequence[str]) -> None:
     """Wait until each user's last score is this model's for the vector in Redis."""
+    wanted = scores_of_vectors(under, scorer, users)
+    wait_until(lambda: wanted.items() <= told(under).items(), 30, f"every user has a score of model {scorer.version}")
+
+
+def scores_of_vectors(under: Road, scorer: Scorer, users: Sequence[str]) -> dict[str, tuple[float, str]]:
+    """Return each user's probability by this model for the vector in Redis, and the model's version."""
     online = under.online(users)
     matrix = np.array([np.frombuffer(online[user] or b"", np.float32) for user in users])
-    wanted = dict(zip(users, scorer.score(matrix).probability.tolist(), strict=True))
+    return {u: (p, scorer.version) for u, p in zip(users, scorer.score(matrix).probability.tolist(), strict=True)}
 
-    def right() -> bool:
-        found = last_scores(under)
-        return {u: (s.probability, s.model_version) for u, s in found.items() if u in wanted} == {
-            u: (p, scorer.version) for u, p in wanted.items()
-        }
 
-    wait_until(right, 30, f"every user has a score of model {scorer.version}")
+def told(under: Road) -> dict[str, tuple[float, str]]:
+    """Return each user's last probability and model version on the topic."""
+    return {user: (score.probability, score.model_version) for user, score in last_scores(under).items()}
 
 
 def users_of(events: Sequence[tuple[str, bytes]]) -> list[str]:
@@ -130,6 +133,7 @@ def test_feast_returns_features_and_score_together(running: Road, feast: Any) ->
 def test_a_second_version_scores_everyone_again(running: Road) -> None:
     scorer = promote(running, "2", -0.5)
     wait_for_scores(running, scorer, [f"u{n:05d}" for n in range(USERS)])
+    assert {version for _, version in told(running).values()} == {"2"}
 
 
 def test_a_scorer_killed_under_load_leaves_every_user_the_score_of_the_last_vector(running: Road) -> None:
@@ -140,7 +144,9 @@ def test_a_scorer_killed_under_load_leaves_every_user_the_score_of_the_last_vect
             running.stack.supervisor.children["scorer"].kill()
     running.stack.start_service("scorer")
     running.wait_online_equals_truth()
-    wait_for_scores(running, Scorer(model_of(running, -0.5), "2"), users_of(events))
+    scorer = Scorer(model_of(running, -0.5), "2")
+    wait_for_scores(running, scorer, users_of(events))
+    assert set(told(running)) == set(users_of(events))
 
 
 def test_a_redis_without_memory_stops_nobody_and_loses_nothing(running: Road, feast: Any) -> None:
@@ -186,5 +192,6 @@ def test_a_silent_user_is_scored_at_every_midnight(running: Road) -> None:
         return {s.as_of.date() for s in found if s.as_of.time().isoformat() == "00:00:00" and s.arrived_at is None}
 
     wait_until(lambda: midnights <= scored(), 20, "a score for each midnight of silence")
+    assert scored() == midnights
     wait_for_scores(running, Scorer(model_of(running, -0.5), "2"), ["silent"])
     running.stack.check()

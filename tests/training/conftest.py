@@ -8,6 +8,9 @@ import pytest
 
 from churn.declaration import Declaration
 from churn.events import Event
+from churn.settings import Settings
+from compose.kafka import KafkaServer
+from compose.topic_admin import ensure_topics
 from feature_repo.declared import load
 from tests.training.archives import archive, midnight
 
@@ -18,6 +21,17 @@ ROOT = Path(__file__).resolve().parents[2]
 def elearning() -> Declaration:
     """Return the example business."""
     return load(ROOT / "feature_repo" / "declarations" / "elearning.yaml")
+
+
+@pytest.fixture
+def one_partition(kafka: KafkaServer, topic_prefix: str, tmp_path: Path) -> Settings:
+    """Return settings of one partition with topics of their own; everybody is audited."""
+    own = Settings(
+        kafka_bootstrap_servers=kafka.bootstrap_servers, topic_prefix=topic_prefix, partitions=1, data_dir=tmp_path,
+        audit_share=1.0, archive_flush_seconds=1,
+    )  # fmt: skip
+    ensure_topics(own)
+    return own
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """The audit process on a real Kafka: it follows topic and archive, tells what it found, and goes on where it was."""
 
 import random
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import msgspec
 import numpy as np
@@ -15,11 +13,10 @@ from churn.blocks import FeatureBlock, encode
 from churn.kafka_config import client_config
 from churn.settings import Settings
 from churn.topics import FEATURES
-from compose.kafka import KafkaServer
 from compose.processes import wait_until
-from compose.topic_admin import ensure_topics
 from feature_repo.instruments import Instruments
 from tests.churn.histories import DECLARATION, Happening, at
+from tests.training.at_work import at_work
 from tests.training.emitted import Streamed, late_and_repeated, stream
 from training.auditor import Auditor, committed
 
@@ -35,14 +32,8 @@ def streamed() -> Streamed:
 
 
 @pytest.fixture
-def settings(kafka: KafkaServer, topic_prefix: str, tmp_path: Path) -> Settings:
-    """Return settings of one partition, everybody audited, with topics of their own."""
-    own = Settings(
-        kafka_bootstrap_servers=kafka.bootstrap_servers, topic_prefix=topic_prefix, partitions=1, data_dir=tmp_path,
-        audit_share=1.0, archive_flush_seconds=1,
-    )  # fmt: skip
-    ensure_topics(own)
-    return own
+def settings(one_partition: Settings) -> Settings:
+    return one_partition
 
 
 def publish(settings: Settings, blocks: Sequence[FeatureBlock]) -> None:
@@ -52,19 +43,9 @@ def publish(settings: Settings, blocks: Sequence[FeatureBlock]) -> None:
     assert producer.flush(30) == 0
 
 
-@contextmanager
-def running(settings: Settings) -> Iterator[Auditor]:
+def running(settings: Settings) -> AbstractContextManager[Auditor]:
     """Run an auditor in a thread; stop it at the end."""
-    auditor = Auditor(settings, DECLARATION, Instruments("audit"))
-    stop = threading.Event()
-    thread = threading.Thread(target=auditor.run, args=(stop,))
-    thread.start()
-    try:
-        yield auditor
-    finally:
-        stop.set()
-        thread.join(30)
-    assert not thread.is_alive()
+    return at_work(Auditor(settings, DECLARATION, Instruments("audit")))
 
 
 def numbers(auditor: Auditor, name: str) -> dict[str, float]:
@@ -124,6 +105,7 @@ def test_a_restart_goes_on_where_the_audit_was(settings: Settings, streamed: Str
     publish(settings, streamed.blocks[30:])
     with running(settings) as again:
         wait_checked(again, rows_of(streamed.blocks[30:]))
+        assert numbers(again, "churn_audit_mismatches_total") == dict.fromkeys(DECLARATION.feature_names, 0.0)
 
 
 def test_bytes_that_are_no_block_are_skipped_and_counted(settings: Settings, streamed: Streamed) -> None:

@@ -4,27 +4,17 @@ import numpy as np
 import pytest
 
 from churn.blocks import FeatureBlock, Kind, LabelBlock
-from churn.declaration import parse
 from churn.layout import DAY_US
 from churn.population import Population
+from tests.churn.histories import LEAVERS
 from training.delay_line import DelayLine, Joined, Position
 
-BUSINESS = """
-business: test
-events: {visit: {activity: true}, left: {}}
-registers: {standing: {events: {visit: here, left: gone}}}
-features:
-  silent: {days_since_last: activity, cap: 90, says: a}
-  gone: {is: standing, value: gone, says: b}
-label: {horizon_days: 30, exclude: {standing: gone}}
-"""
-DECLARED = parse(BUSINESS, "test")
 MIDNIGHT = 100 * DAY_US
 
 
 def line(position: Position | None = None) -> DelayLine:
     """Return a delay line that begins anew, or at a position."""
-    return DelayLine(Population(DECLARED), "v1", position or Position())
+    return DelayLine(Population(LEAVERS), "v1", position or Position())
 
 
 def vectors(as_of_us: int, kind: Kind = "roll", epoch: int = 1, version: str = "v1", **silent: float) -> FeatureBlock:

@@ -1,13 +1,9 @@
 import numpy as np
 
-from churn.admission import Admission
-from churn.layout import DAY_US, layout_of
-from churn.partition import Partition
-from churn.records import Record
-from compose.bench.load import events
+from churn.layout import DAY_US
 from compose.bench.peers import tiles
 from compose.bench.peers.on_pathway import answer
-from feature_repo.declared import load
+from tests.compose.answers import stream_answers
 
 NOW_US = 20_000 * DAY_US + 12 * 3_600_000_000
 DATED = b'{"user_id":"u1","event_type":"%s","occurred_at":"2026-01-%02dT10:00:00Z","measures":{"minutes":12.5}}'
@@ -19,19 +15,13 @@ def done(*events: tuple[bytes, int]) -> tiles.Features:
 
 
 def test_common_features_equal_those_of_the_stream() -> None:
-    layout = layout_of(load("feature_repo/declarations/elearning.yaml"))
-    made = list(events("skewed", 20, 400, NOW_US - 40 * DAY_US, NOW_US))
-    partition = Partition(layout, 0)
-    records = [Record(number, NOW_US, user.encode(), value) for number, (user, value) in enumerate(made)]
-    list(partition.ingest(Admission(layout, 0).admit(records)[0], len(records)))
-    everyone = partition.refresh()
-    assert everyone is not None
+    told = stream_answers()
     states: dict[str, tiles.State] = {}
-    for user, value in made:
+    for user, value in told.events:
         tiles.update(states.setdefault(user, tiles.fresh()), tiles.decode(value))
-    today = tiles.decode(made[-1][1]).occurred_at.toordinal()
-    ours = everyone.matrix[:, [partition.plan.names.index(name) for name in tiles.NAMES]]
-    theirs = [tiles.features(states[user][0], states[user][1], today) for user in partition.names(everyone.slots)]
+    today = tiles.decode(told.events[-1][1]).occurred_at.toordinal()
+    ours = told.matrix[:, [told.features.index(name) for name in tiles.NAMES]]
+    theirs = [tiles.features(states[user][0], states[user][1], today) for user in told.users]
     np.testing.assert_array_equal(np.array(theirs, np.float32), ours)
 
 
