@@ -5,23 +5,27 @@ with the same environment, in a session of its own.
 """
 
 import atexit
-import functools
+import contextlib
 import json
-import os
+import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
-from compose.processes import CAN_LOOK, WATCHER, Child, ChildSpec, Supervisor, look
+from churn.errors import OutageError
+from compose.processes import WATCHER, Child, ChildSpec, Supervisor
 
 OURS = (sys.executable, "-m", "compose")
 _ORDERS = threading.RLock()  # one at a time, whoever gives it
+
+
+class NurseryGoneError(OutageError):
+    """The process that forks was ended."""
 
 
 @dataclass
@@ -36,14 +40,18 @@ class Forked:
         """Return None while it runs, else its exit code; it is not waited for."""
         if self.returncode is not None:
             return self.returncode
-        answer = self.ask({"look": self.pid})
+        try:
+            answer = self.ask({"look": self.pid})
+        except NurseryGoneError:
+            return -signal.SIGKILL  # nobody can know any more; `kill` ends it, should it run
         return int(answer) if answer.strip() else None
 
     def wait(self) -> int:
         """Wait for it and give its id back; returns its exit code."""
         if self.returncode is None:
-            self.returncode = int(self.ask({"wait": self.pid}))
-        return self.returncode
+            with contextlib.suppress(NurseryGoneError):
+                self.returncode = int(self.ask({"wait": self.pid}))
+        return -signal.SIGKILL if self.returncode is None else self.returncode
 
 
 class ForkedChild(Child):
@@ -62,7 +70,7 @@ class NurserySupervisor(Supervisor):
 
     shared: bool = False
     """Whether the process that stands ready is the same for all shared supervisors of this program, and ends with it."""
-    _nursery: Any = None
+    _nursery: "Nursery | None" = None
     _lock: Any = field(default_factory=lambda: _ORDERS)
 
     def start(self, spec: ChildSpec) -> Child:
@@ -90,10 +98,8 @@ class NurserySupervisor(Supervisor):
     def _ask(self, order: dict[str, Any]) -> str:
         with self._lock:
             if self._nursery is None:
-                self._nursery = _shared_nursery() if self.shared else _open()
-            self._nursery.stdin.write(json.dumps(order) + "\n")
-            self._nursery.stdin.flush()
-            return str(self._nursery.stdout.readline())
+                self._nursery = _shared_nursery() if self.shared else Nursery()
+            return self._nursery.ask(order)
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -104,106 +110,52 @@ class NurserySupervisor(Supervisor):
     ) -> None:
         super().__exit__(kind, error, trace)
         if self._nursery is not None and not self.shared:
-            _close(self._nursery)
+            self._nursery.close()
         self._nursery = None
 
 
-def _open() -> "subprocess.Popen[str]":
-    root = Path(__file__).resolve().parent.parent
-    argv = (sys.executable, "-m", "compose.nursery")
-    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)  # noqa: S603  our own program
+class Nursery:
+    """The process that forks."""
+
+    def __init__(self) -> None:
+        root = Path(__file__).resolve().parent.parent
+        argv = (sys.executable, "-m", "compose.forking")
+        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)  # noqa: S603  our own program
+        self._orders, self._answers = cast("IO[str]", self._process.stdin), cast("IO[str]", self._process.stdout)
+
+    def ask(self, order: dict[str, Any]) -> str:
+        """Give an order and return the answer; raises OutageError when none comes."""
+        try:
+            self._orders.write(json.dumps(order) + "\n")
+            self._orders.flush()
+            answer = self._answers.readline()
+        except OSError:
+            answer = ""
+        except BaseException:
+            # An answer that nobody read would be taken for that of the next order.
+            self._process.kill()
+            raise
+        if not answer:
+            raise NurseryGoneError("the process that forks services is gone; start again")
+        return answer
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """End the process; what it forked is ended by whoever asked for it."""
+        with contextlib.suppress(BrokenPipeError):
+            self._orders.close()
+        self._process.wait()
+        self._answers.close()
 
 
-@functools.cache
-def _shared_nursery() -> "subprocess.Popen[str]":
-    opened = _open()
-    atexit.register(_close, opened)
-    return opened
+_SHARED: list[Nursery] = []
 
 
-def _close(nursery: "subprocess.Popen[str]") -> None:
-    cast("IO[str]", nursery.stdin).close()
-    nursery.wait()
-    cast("IO[str]", nursery.stdout).close()
-
-
-def serve(orders: IO[str]) -> None:
-    """Fork on request until the input ends."""
-    from compose import cli, workers
-    from training import learner
-
-    _ = cli, workers, learner  # imported to be there in every child
-    gates: dict[int, int] = {}
-    ended: dict[int, int] = {}
-    for line in orders:
-        order = json.loads(line)
-        if "go" in order:
-            os.close(gates.pop(order["go"]))
-            answer = "gone"
-        elif "look" in order:
-            code = _look(order["look"], ended)
-            answer = "" if code is None else str(code)
-        elif "wait" in order:
-            answer = str(_wait(order["wait"], ended))
-        else:
-            reader, writer = os.pipe()
-            pid = os.fork()
-            if pid == 0:
-                os.close(writer)
-                _become(order, reader)
-            os.close(reader)
-            while os.getsid(pid) != pid:  # until then a signal to its group would find none
-                time.sleep(0.001)
-            gates[pid] = writer
-            answer = str(pid)
-        print(answer, flush=True)
-
-
-def _look(pid: int, ended: dict[int, int]) -> int | None:
-    if CAN_LOOK:
-        return look(pid)
-    if pid not in ended:
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            ended[pid] = os.waitstatus_to_exitcode(status)
-    return ended.get(pid)
-
-
-def _wait(pid: int, ended: dict[int, int]) -> int:
-    code = ended.pop(pid, None)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if code is None else code
-
-
-def _become(order: dict[str, Any], gate: int) -> None:
-    """Be the service; never returns."""
-    os.setsid()
-    os.read(gate, 1)
-    os.close(gate)
-    log = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    for target, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
-        os.dup2(source, target)
-    os.chdir(order["cwd"])
-    os.environ.clear()
-    os.environ.update(order["env"])
-    from compose.cli import main
-
-    sys.argv = ["churn", *order["argv"]]
-    code = 1
-    try:
-        main(args=order["argv"], prog_name="churn")
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        raise
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-
-if __name__ == "__main__":
-    serve(sys.stdin)
+def _shared_nursery() -> Nursery:
+    if not (_SHARED and _SHARED[-1].is_running):
+        _SHARED.append(Nursery())
+        atexit.register(_SHARED[-1].close)
+    return _SHARED[-1]

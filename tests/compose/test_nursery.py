@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from compose.local import ROOT
-from compose.nursery import NurserySupervisor
+from compose.nursery import NurseryGoneError, NurserySupervisor
 from compose.processes import ChildDiedError, ChildSpec, wait_until
 
 
@@ -55,3 +55,15 @@ def test_a_forked_process_keeps_its_id_until_it_is_killed(supervisor: NurserySup
     assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
     child.kill()
     assert not psutil.pid_exists(child.pid)
+
+
+def test_an_interrupted_order_costs_the_nursery_and_nobody_else(tmp_path: Path) -> None:
+    asks_for_ever = {"CHURN_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"}
+    with NurserySupervisor(shared=True) as supervisor:
+        child = supervisor.start(spec("four", tmp_path / "4.log", "topics", **asks_for_ever))
+        psutil.Process(psutil.Process(child.pid).ppid()).kill()
+        with pytest.raises(NurseryGoneError):
+            supervisor.start(spec("five", tmp_path / "5.log", "topics", **asks_for_ever))
+    wait_until(lambda: not psutil.pid_exists(child.pid), 10, "the child of the former nursery is ended")
+    with NurserySupervisor(shared=True) as supervisor:
+        assert supervisor.start(spec("six", tmp_path / "6.log", "topics", **asks_for_ever)).is_running

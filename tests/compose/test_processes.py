@@ -186,6 +186,7 @@ def test_what_a_child_left_behind_is_ended_before_its_name_is_used_again(
     left = int(child.log_tail())
     supervisor.start(spec(tmp_path, *SLEEP))
     wait_until(lambda: is_gone(left), 10, "what it left is gone")
+    assert is_gone(left)
 
 
 def test_a_child_keeps_its_id_until_it_is_killed(tmp_path: Path, supervisor: Supervisor) -> None:

@@ -94,7 +94,7 @@ def occurred(each: tuple[str, bytes]) -> str:
 
 
 def places(of: Road) -> list[bytes]:
-    return [dict(message.headers() or [])[COPIED_FROM] for message in of.read(ACTIVITY)]  # type: ignore[misc]  # bytes
+    return [dict(message.headers() or [])[COPIED_FROM] for message in of.read(ACTIVITY)]  # type: ignore[misc]  # the types say tuple or dict of str, the client gives pairs
 
 
 def test_the_copies_give_every_user_the_vector_of_before(running: Road) -> None:
