@@ -18,7 +18,8 @@ from churn.duplicates import DuplicateFilter
 from churn.features import FeaturePlan
 from churn.layout import DAY_US, NEVER, Floats, Int64s, Layout
 from churn.packing import unpack
-from churn.slab import RING_MASK, Slab, Slots
+from churn.slab import Slab
+from churn.tiles import Slots, grown
 
 Bits = npt.NDArray[np.uint8]
 ALL_BITS = 255
@@ -171,14 +172,10 @@ class Partition:
         self.tally.expired += applied.expired
 
     def _reserve(self) -> None:
-        users, capacity = self.users, len(self._touched)
-        if users <= capacity:
-            return
-        more = max(users, capacity + capacity // 2) - capacity
-        self._touched = np.concatenate([self._touched, np.zeros(more, np.bool_)])
-        self._unsaved = np.concatenate([self._unsaved, np.zeros(more, np.bool_)])
-        self._emitted = np.concatenate([self._emitted, np.zeros((more, len(self.plan.names)), np.float32)])
-        self._emitted_as_of_us = np.concatenate([self._emitted_as_of_us, np.zeros(more, np.int64)])
+        if self.users > len(self._touched):
+            self._touched, self._unsaved = grown(self._touched, self.users), grown(self._unsaved, self.users)
+            self._emitted = grown(self._emitted, self.users)
+            self._emitted_as_of_us = grown(self._emitted_as_of_us, self.users)
 
     def advance(self, wall_us: int) -> Iterator[Effect]:
         """Let time pass without events; yields what a midnight brings."""
@@ -236,13 +233,15 @@ class Partition:
 
     def _mature(self, today: int) -> Labels:
         """Label users as of `horizon` days ago: silent on all full days since."""
-        last = self.slab.lasts[: self.users, self._activity]
-        first = self.slab.firsts[: self.users, self._activity]
+        facts = self.slab.facts(slice(0, self.users))
+        last, first = facts.lasts[:, self._activity], facts.firsts[:, self._activity]
         as_of = today - self._horizon
         known = np.flatnonzero((last != NEVER) & (first < as_of) & (last >= as_of - self._horizon))
-        ages = [(today - age) & RING_MASK for age in range(1, self._horizon + 1)]
-        active = (self.slab.tiles[known][:, ages, self._activity] > 0).any(axis=1)
-        return Labels(as_of * DAY_US, today * DAY_US, known, np.logical_not(active))
+        users, ages = facts.active.places
+        shown = (facts.active.units[:, self._activity] > 0) & (ages >= 1) & (ages <= self._horizon)
+        active = np.zeros(self.users, np.bool_)
+        active[users[shown]] = True
+        return Labels(as_of * DAY_US, today * DAY_US, known, ~active[known])
 
     def updates(self) -> Emission | None:
         """Return the vectors of users whose events were not emitted yet."""

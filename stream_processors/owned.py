@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from churn.partition import ALL_BITS, Bits, Departures, Partition
 from churn.records import Record
-from churn.slab import Slots
+from churn.tiles import Slots, grown
 from stream_processors.changelog import Changelog
 
 CURRENT_US = 3_600_000_000
@@ -81,11 +81,8 @@ class OwnedPartition:
 
     def mark_stale(self, slots: Slots, changed: Bits | None = None, urgent: bool = False) -> None:
         """Remember users whose row in the online store is behind, and in which fields (None: in all)."""
-        missing = self.state.users - len(self.stale)
-        if missing > 0:
-            more = missing + len(self.stale) // 2
-            self.stale = np.concatenate([self.stale, np.zeros(more, np.uint8)])
-            self._stale_bits = np.concatenate([self._stale_bits, np.zeros((more, self._stale_bits.shape[1]), np.uint8)])
+        self.stale = grown(self.stale, self.state.users)
+        self._stale_bits = grown(self._stale_bits, self.state.users)
         # A failed write may give back slots that their users have left since.
         present = self.state.slab.offsets[slots] >= 0
         if not present.all():
