@@ -85,6 +85,11 @@ class Slab:
             slots[unknown] = [self.slot_of[user] for user in new]
         return slots
 
+    def known_slots(self, users: Sequence[str]) -> Slots:
+        """Return the slots of those users who have one."""
+        slots = map(self.slot_of.get, users)
+        return np.array([slot for slot in slots if slot is not None], dtype=np.intp)
+
     def _add_users(self, users: Sequence[str]) -> None:
         slot_of, names, known = self.slot_of, self.names, len(self.names)
         for user in users:
@@ -103,12 +108,13 @@ class Slab:
         """Tell which slots hold a user: every user has an event, and with it an offset."""
         return np.greater_equal(self.offsets[: len(self)], 0)
 
-    def last_days(self) -> Int64s:
-        """Return the day of the latest fact of each slot, whatever it is a fact of."""
-        counted: Int64s = self.lasts[: len(self)].max(axis=1).astype(np.int64)
+    def last_days(self, slots: Slots | None = None) -> Int64s:
+        """Return the day of the latest fact of these slots (or of all), whatever it is a fact of."""
+        chosen = slice(0, len(self)) if slots is None else slots
+        counted: Int64s = self.lasts[chosen].max(axis=1).astype(np.int64)
         if not self.layout.registers:
             return counted
-        latest: Int64s = self.registers[: len(self)].max(axis=1)
+        latest: Int64s = self.registers[chosen].max(axis=1)
         registered: Int64s = np.where(latest > 0, (latest >> CODE_BITS) // DAY_US, NEVER)
         return np.maximum(counted, registered)
 

@@ -80,6 +80,7 @@ class FeaturesRole:
         self._letters: dict[int, list[DeadLetter]] = {}
         self._rations: dict[int, Ration] = defaultdict(Ration)
         self._checkpoints: dict[int, asyncio.Task[None]] = {}
+        self._rolling: asyncio.Task[None] | None = None
         self._problems: dict[str, str] = {}
         self._retry_online_us = self._verified_us = 0
         self._follower = ModelsFollower(config, MODELS.name(prefix), settings.model_name, self._on_champions)
@@ -133,6 +134,8 @@ class FeaturesRole:
             owned = self._owned.pop(number)
             await self._finish_checkpoint(number)
             try:
+                for effect in owned.state.finish():
+                    self._take(owned, effect)
                 self._emit_updates(owned)
                 await self._online.delete_departed(owned)
                 await self._online.write(owned)
@@ -160,8 +163,9 @@ class FeaturesRole:
         admitted, refusals = self._admission.admit(records)
         if refusals:
             self._refuse(owned.state.number, refusals, batch)
-        for effect in owned.state.ingest(admitted, records[-1].offset + 1):
+        for effect in owned.state.ingest(admitted, records[-1].offset + 1, in_steps=True):
             self._take(owned, effect)
+        self._start_rolling()
         owned.note(records, end_offset)
         passing("features.after_apply")
         self._measure(owned, len(records))
@@ -250,6 +254,8 @@ class FeaturesRole:
 
     async def tick(self) -> None:
         """Move time on, emit, write the online store, start checkpoints that are due."""
+        if self._rolling is not None and self._rolling.done():
+            self._rolling.result()
         wall_us = self._wall_us()
         for owned in list(self._owned.values()):
             self._pass_time(owned, wall_us)
@@ -263,16 +269,29 @@ class FeaturesRole:
             self._start_checkpoint(owned, wall_us)
 
     def _pass_time(self, owned: OwnedPartition, wall_us: int) -> None:
-        if owned.idle(wall_us):
-            for effect in owned.state.advance(wall_us):
+        if owned.idle(wall_us) and not owned.state.rolling:
+            for effect in owned.state.advance(wall_us, in_steps=True):
                 self._take(owned, effect)
-        if owned.refresh_for is not None and owned.emits_updates:
+            self._start_rolling()
+        if owned.refresh_for is not None and owned.emits_updates and not owned.state.rolling:
             version, owned.refresh_for = owned.refresh_for, None
             everyone = owned.state.refresh()
             if everyone is not None:
                 self._send_features(owned, everyone, version)
         elif owned.emits_updates:
             self._emit_updates(owned)
+
+    def _start_rolling(self) -> None:
+        if any(owned.state.rolling for owned in self._owned.values()) and self._rolling is None:
+            self._rolling = asyncio.create_task(self._roll())
+
+    async def _roll(self) -> None:
+        """Work off midnights in steps, of one partition after the other; events and ticks go on in between."""
+        while rolling := [owned for owned in self._owned.values() if owned.state.rolling]:
+            for effect in rolling[0].state.step():
+                self._take(rolling[0], effect)
+            await asyncio.sleep(0)
+        self._rolling = None
 
     async def _try_online(self, owned: OwnedPartition, verify: bool) -> None:
         try:
@@ -296,6 +315,8 @@ class FeaturesRole:
                 del self._checkpoints[number]
                 running.result()
             return
+        if owned.state.rolling:  # a restart from the far side of a midnight would never emit what was left of it
+            return
         due = wall_us - owned.last_checkpoint_us >= self._settings.checkpoint_interval_ms * 1000
         # While the online store is behind in live traffic, its rows would be lost with a crash: wait for it.
         online_done = not (owned.emits_updates and owned.behind)
@@ -309,6 +330,8 @@ class FeaturesRole:
             await running
 
     async def _try_checkpoint(self, owned: OwnedPartition) -> None:
+        if owned.state.rolling:  # begun since the checkpoint was found due
+            return
         try:
             await self._checkpoint(owned)
             self._problems.pop("checkpoint", None)
