@@ -182,17 +182,17 @@ class Slab:
     def _keep_latest(self, column: int, slots: Slots, occurred_us: Int64s, code: Int64s) -> None:
         np.maximum.at(self._flat, slots * self._heads.shape[1] + 1 + column, (occurred_us << CODE_BITS) | code)
 
-    def facts(self, slots: Slots | slice) -> UserFacts:
-        """Return the state of these users, for computing their vectors as of today."""
-        heads = self._heads[slots]
+    def facts(self, slots: Slots, day: int | None = None) -> UserFacts:
+        """Return the state of these users, for computing their vectors as of today, or of the day before it."""
+        heads, as_of = self._heads.take(slots, axis=0), self.day if day is None else day
         counters, halves = len(self.layout.counters), heads.view(np.int32)
         return UserFacts(
-            self.tiles.active(slots, self.day),
+            self.tiles.active(slots, as_of),
             heads[:, self._first_total : self._first_total + counters],
             halves[:, self._first_last : self._first_last + counters],
             halves[:, self._first_last + counters :],
             heads[:, 1 : self._first_total],
-            self.day,
+            as_of,
         )
 
 

@@ -102,12 +102,14 @@ class Tiles:
             self._pool[rows] = 0
             self._free = np.concatenate([self._free, rows])
 
-    def active(self, slots: Slots | slice, day: int) -> ActiveDays:
+    def active(self, slots: Slots, day: int) -> ActiveDays:
         """Return the tiles of these slots as of `day`."""
-        ages = (day - np.arange(TILE_DAYS)) & RING_MASK
-        index = self._index[slots][:, ages]
+        held, today = self._index.take(slots, axis=0), day & RING_MASK
+        # From today backwards, and on from the end of the ring; the 32nd day is nobody's.
+        index = np.concatenate([held[:, today::-1], held[:, : today + 1 : -1]], axis=1)[:, :TILE_DAYS]
         present = index != NO_ROW
-        return ActiveDays(present, self._pool[index[present]])
+        # `take` of whole rows costs half of what an index in brackets does.
+        return ActiveDays(present, self._pool.take(index[present], axis=0))
 
     def ring(self, slot: int) -> Int32s:
         """Return all tiles of a slot, int32 [32 days, counters], by day mod 32."""

@@ -110,13 +110,21 @@ class OwnedPartition:
         """Tell whether rows of users of whom events came are not in the online store."""
         return bool((self.stale == URGENT).any())
 
-    def take_stale(self, most_urgent: int, most_waiting: int) -> tuple[Slots, Bits]:
+    @property
+    def waiting(self) -> bool:
+        """Tell whether rows are behind that nobody waits for: those of a midnight, or of a new owner."""
+        return bool((self.stale == WAITING).any())
+
+    def take_stale(self, most_urgent: int, most_waiting: int, most_cells: int) -> tuple[Slots, Bits]:
         """Return and clear some users whose online row is behind, with the fields that are.
 
-        Users of whom an event came go first: a midnight, which touches everybody, must not hold them up.
+        Users of whom an event came go first: a midnight, which touches everybody, must not hold them up. Of the others
+        as many go as have `most_cells` fields to be written.
         """
         urgent = np.flatnonzero(self.stale == URGENT)[:most_urgent]
         waiting = np.flatnonzero(self.stale == WAITING)[: max(0, most_waiting - len(urgent))]
+        cells = np.cumsum(np.bitwise_count(self._stale_bits[waiting]).sum(axis=1))
+        waiting = waiting[: int(np.searchsorted(cells, most_cells, "right"))]
         slots = np.concatenate([urgent, waiting])
         bits = self._stale_bits[slots]
         self.stale[slots] = 0
