@@ -103,17 +103,17 @@ def unpack(slab: Slab, users: Sequence[str], values: Sequence[bytes]) -> None:
         DefectError: a value does not fit the layout.
     """
     kind = head_type(slab.layout)
-    if any(len(v) < kind.itemsize or (len(v) - kind.itemsize) % TILE.itemsize for v in values):
+    sizes = np.fromiter(map(len, values), np.int64, len(values)) - kind.itemsize
+    if (sizes < 0).any() or (sizes % TILE.itemsize).any():
         raise DefectError("a stored user state does not fit the declaration; rebuild the state")
-    slots = slab.slots_for(users)
+    slots, counters = slab.slots_for(users), len(slab.layout.counters)
     head = np.frombuffer(b"".join([v[: kind.itemsize] for v in values]), kind)
     slab.offsets[slots], slab.totals[slots], slab.lasts[slots] = head["offset"], head["totals"], head["lasts"]
     slab.firsts[slots], slab.registers[slots] = head["firsts"], head["registers"]
     slab.tiles.forget(slots)
-    counts = [(len(v) - kind.itemsize) // TILE.itemsize for v in values]
     cells = np.frombuffer(b"".join([v[kind.itemsize :] for v in values]), TILE)
-    row = np.repeat(np.arange(len(users)), counts)
-    age, counter = np.divmod(cells["cell"].astype(np.int64), len(slab.layout.counters))
+    row = np.repeat(np.arange(len(users)), sizes // TILE.itemsize)
+    age, counter = np.divmod(cells["cell"].astype(np.int64), counters)
     day = head["day"][row] - age
     kept = day > slab.day - TILE_DAYS
     slab.tiles.put(slots[row[kept]], day[kept], counter[kept], cells["units"][kept])

@@ -92,15 +92,13 @@ class Slab:
 
     def _add_users(self, users: Sequence[str]) -> None:
         slot_of, names, known = self.slot_of, self.names, len(self.names)
-        for user in users:
-            if user not in slot_of:
-                if self._free:
-                    slot = self._free.pop()
-                    names[slot] = user
-                else:
-                    slot = len(names)
-                    names.append(user)
-                slot_of[user] = slot
+        new = [user for user in dict.fromkeys(users) if user not in slot_of]
+        again = min(len(new), len(self._free))
+        for user in new[:again]:
+            slot = self._free.pop()
+            names[slot], slot_of[user] = user, slot
+        names += new[again:]
+        slot_of.update(zip(new[again:], range(known, len(names)), strict=True))
         self.reserve(len(names))
         self._heads[known : len(names)] = self._empty
 

@@ -49,6 +49,7 @@ def create_app(role: Role, settings: Settings) -> BatchApp:
         stream_buffer_maxsize=BUFFERED_BATCHES,
         broker_max_poll_records=BATCH_RECORDS,
         broker_commit_interval=1.0,
+        consumer_group_instance_id=settings.member_id or None,
         broker_session_timeout=float(settings.session_timeout_seconds),
         broker_heartbeat_interval=settings.session_timeout_seconds / 4,
         broker_request_timeout=120.0,

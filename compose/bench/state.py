@@ -34,7 +34,7 @@ AFTER_SECONDS = 2.0
 def measure(bench: Bench) -> dict[str, Any]:
     """Return the figures of a recovery and of a day roll with the same users."""
     users = bench.sizes.state_users
-    with bench.fresh("bench-state") as settings:
+    with bench.fresh("bench-state", CHURN_MEMBER_ID="bench") as settings:
         noon_us = now_us() // DAY_US * DAY_US - DAY_US // 2
         bench.stack.start_service("features")
         publish_everyone(bench, settings, users, noon_us)
