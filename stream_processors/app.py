@@ -14,7 +14,7 @@ from churn.errors import ChurnError
 from churn.settings import Settings
 from stream_processors.ending import EndingWorker
 from stream_processors.roles import Role
-from stream_processors.transport import BatchApp, RawSchema
+from stream_processors.transport import BatchApp, NoTables, RawSchema
 
 GC_THRESHOLDS = (50_000, 10, 1_000)
 """Events are made by the hundred thousand and none is cyclic; at the default of 700 collections cost 40 % (measured).
@@ -40,6 +40,7 @@ def create_app(role: Role, settings: Settings) -> BatchApp:
         batch_topic=role.topic,
         broker=[f"kafka://{server}" for server in settings.kafka_bootstrap_servers.split(",")],
         store="memory://",
+        TableManager=NoTables,
         # Stays empty, but Faust makes the folder, by default where the process starts.
         datadir=str(settings.data_dir / "faust" / role.name),
         web_enabled=False,
