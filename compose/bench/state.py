@@ -9,6 +9,7 @@ import time
 import urllib.request
 from typing import Any
 
+import psutil
 import redis
 
 from churn.layout import DAY_US
@@ -102,11 +103,17 @@ def _metric(bench: Bench, name: str) -> float:
     return max(map(float, re.findall(rf"^{name}(?:\{{.*\}})? (\S+)$", text, re.MULTILINE)), default=0.0)
 
 
+def _cpu_seconds(bench: Bench) -> dict[str, float]:
+    stack = bench.stack
+    children = {"worker": stack.supervisor.children["features"], "redis": stack.redis.child, "kafka": stack.kafka.child}
+    return {name: sum(psutil.Process(child.pid).cpu_times()[:2]) for name, child in children.items() if child}
+
+
 def _roll(bench: Bench, settings: Settings, users: int) -> dict[str, Any]:
     """Feed events of today, of which the first takes every partition over midnight, until all of it is out."""
     names = [user_name(number) for number in range(users)]
     sample = random.Random(7).sample(names, min(users, SAMPLE_USERS))  # noqa: S311  a fixed choice is wanted
-    probes, starts = Probes(scored=False), ends(settings)
+    probes, starts, cpu_before = Probes(scored=False), ends(settings), _cpu_seconds(bench)
     midnight = Midnight(users + BACK_PROBES, set(sample), now_us() // DAY_US * DAY_US)
     with watching(settings, probes), watching_midnight(settings, midnight):
         began_us = now_us()
@@ -118,12 +125,14 @@ def _roll(bench: Bench, settings: Settings, users: int) -> dict[str, Any]:
 
         published = feed(settings, random_users(names), ROLL_RATE, probes, goes_on)
         wait_until(lambda: not probes.waiting(), PATIENCE_SECONDS, "every probe has features in Redis")
+    cpu_seconds = {name: round(spent - cpu_before[name], 2) for name, spent in _cpu_seconds(bench).items()}
     found = probes.figures(probes.arrivals(settings, starts))
     bench.say(f"day roll: in Redis after {(midnight.redis_us - began_us) / 1e6:.1f} s")
     return {
         "rows_on_topic": midnight.rows,
         "seconds_to_topic": round((midnight.topic_us - began_us) / 1e6, 3),
         "seconds_to_redis": round((midnight.redis_us - began_us) / 1e6, 3),
+        "cpu_seconds": cpu_seconds,
         "live_events": published,
         "longest_live_hold_up_ms": found["arrival_to_features_max_ms"],
         "live_arrival_to_features_p99_ms": found["arrival_to_features_p99_ms"],
