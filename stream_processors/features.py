@@ -37,6 +37,7 @@ from feature_repo.control import ModelsFollower
 from feature_repo.instruments import Instruments
 from feature_repo.online import OnlineWriter
 from stream_processors.letters import DeadLetter, Ration, letter_of
+from stream_processors.midnights import Midnights
 from stream_processors.online_rows import OnlineRows
 from stream_processors.outputs import Output
 from stream_processors.owned import OwnedPartition
@@ -83,7 +84,7 @@ class FeaturesRole:
         self._letters: dict[int, list[DeadLetter]] = {}
         self._rations: dict[int, Ration] = defaultdict(Ration)
         self._checkpoints: dict[int, asyncio.Task[None]] = {}
-        self._rolling: asyncio.Task[None] | None = None
+        self._midnights = Midnights(self._owned, self._take, self._measure)
         self._problems: dict[str, str] = {}
         self._retry_online_us = self._verified_us = 0
         self._follower = ModelsFollower(config, MODELS.name(prefix), settings.model_name, self._on_champions)
@@ -168,10 +169,11 @@ class FeaturesRole:
             self._refuse(owned.state.number, refusals, batch)
         for effect in owned.state.ingest(admitted, records[-1].offset + 1, in_steps=True):
             self._take(owned, effect)
-        self._start_rolling()
+        self._midnights.go_on()
         owned.note(records, end_offset)
         passing("features.after_apply")
-        self._measure(owned, len(records))
+        self._instruments.observe("churn_batch_events", len(records))
+        self._measure(owned)
 
     def _refuse(self, number: int, refusals: Sequence[Refusal], batch: Sequence[Record]) -> None:
         headers = batch.headers() if isinstance(batch, Batch) else {}
@@ -181,7 +183,7 @@ class FeaturesRole:
         for reason, count in Counter(refusal.reason for refusal in refusals).items():
             self._instruments.count("churn_dead_letters", count, reason=reason)
 
-    def _measure(self, owned: OwnedPartition, records: int) -> None:
+    def _measure(self, owned: OwnedPartition) -> None:
         tally = owned.state.tally
         counts = {
             "churn_events": tally.accepted,
@@ -194,7 +196,6 @@ class FeaturesRole:
         for name, count in counts.items():
             self._instruments.count(name, count)
         owned.state.tally = type(tally)()
-        self._instruments.observe("churn_batch_events", records)
         self._show(owned)
 
     def _show(self, owned: OwnedPartition) -> None:
@@ -257,8 +258,7 @@ class FeaturesRole:
 
     async def tick(self) -> None:
         """Move time on, emit, write the online store, start checkpoints that are due."""
-        if self._rolling is not None and self._rolling.done():
-            self._rolling.result()
+        self._midnights.go_on()
         wall_us = self._wall_us()
         await self._pass(wall_us)
         # What nobody waits for goes on without the pause between two ticks, in which events have their turn all the same.
@@ -285,7 +285,7 @@ class FeaturesRole:
         if owned.idle(wall_us) and not owned.state.rolling:
             for effect in owned.state.advance(wall_us, in_steps=True):
                 self._take(owned, effect)
-            self._start_rolling()
+            self._midnights.go_on()
         if owned.refresh_for is not None and owned.emits_updates and not owned.state.rolling:
             version, owned.refresh_for = owned.refresh_for, None
             everyone = owned.state.refresh()
@@ -293,18 +293,6 @@ class FeaturesRole:
                 self._send_features(owned, everyone, version)
         elif owned.emits_updates:
             self._emit_updates(owned)
-
-    def _start_rolling(self) -> None:
-        if any(owned.state.rolling for owned in self._owned.values()) and self._rolling is None:
-            self._rolling = asyncio.create_task(self._roll())
-
-    async def _roll(self) -> None:
-        """Work off midnights in steps, of one partition after the other; events and ticks go on in between."""
-        while rolling := [owned for owned in self._owned.values() if owned.state.rolling]:
-            for effect in rolling[0].state.step():
-                self._take(rolling[0], effect)
-            await asyncio.sleep(0)
-        self._rolling = None
 
     async def _try_online(self, owned: OwnedPartition, verify: bool) -> None:
         try:
