@@ -87,8 +87,8 @@ class Slab:
 
     def known_slots(self, users: Sequence[str]) -> Slots:
         """Return the slots of those users who have one."""
-        slots = map(self.slot_of.get, users)
-        return np.array([slot for slot in slots if slot is not None], dtype=np.intp)
+        slots = np.fromiter(map(self.slot_of.get, users, repeat(-1)), np.intp, len(users))
+        return slots[slots >= 0]
 
     def _add_users(self, users: Sequence[str]) -> None:
         slot_of, names, known = self.slot_of, self.names, len(self.names)
