@@ -19,8 +19,8 @@ METHOD: Mapping[str, str] = {
     " each. A peer answers a first marker, is frozen while the load is published, and is timed from its thaw until the"
     " right rows of the markers behind the load were read. `stream` is the whole stream in the same run, timed as"
     " above, which is the stricter way; `ratio` is how many times as many events it does, and (`by_cpu`) for the same CPU.",
-    "scale": "The features worker, once every user had one event: CPU per event of random users, and what its resident"
-    " memory grew by.",
+    "scale": "The features worker, once every user had one event: CPU per event of 10,000 of them and (`_of_all`) of"
+    " random ones of all, which changes more vectors the more there are; and what its resident memory grew by.",
     "state": "Recovery: a worker with a lasting name in its group is killed and started again at once; from that start until"
     " events behind it show in Redis. (Without the name what is left of the dead one's session comes on top, at most"
     " `session_timeout_seconds`.) Once every row is written again, day roll: from the"
