@@ -1,6 +1,7 @@
 """One Faust application per role: Faust keeps membership, assignment, rebalancing and delivery."""
 
 import asyncio
+import ctypes
 import gc
 import logging
 import ssl
@@ -28,6 +29,8 @@ BATCH_RECORDS = 4000
 METADATA_MS = 5_000
 """A worker that joins while the broker does not know its topic (yet, or after an outage) is assigned nothing, and looks
 again when this has passed; the default is five minutes."""
+HEAP_OPTIONS = {-8: 2, -3: 4 << 20, -1: 4 << 20}
+"""M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of `malloc.h`."""
 
 log = structlog.get_logger(__name__)
 
@@ -113,9 +116,18 @@ def _connect(app: BatchApp, role: Role, settings: Settings) -> None:
             await asyncio.sleep(pause_seconds)
 
 
+def keep_heap_small() -> None:
+    """Make the C library give back what it frees: with a heap for each of 33 threads a user takes 370 bytes more."""
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries than glibc have none
+    if set_option is not None:
+        for option, value in HEAP_OPTIONS.items():
+            set_option(option, value)
+
+
 def run(role: Role, settings: Settings) -> None:
     """Run a role until SIGTERM or SIGINT; raises SystemExit with the worker's exit code."""
     gc.freeze()
+    keep_heap_small()
     gc.set_threshold(*GC_THRESHOLDS)
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     (settings.data_dir / "faust").mkdir(parents=True, exist_ok=True)
