@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from churn.partition import Effect
 from stream_processors.owned import OwnedPartition
 
+PAUSE_SECONDS = 0.001
+"""After each step, of 4 ms: the thread that fetches and the one that writes rows wait for this one's lock on Python."""
+
 
 class Midnights:
     """Steps through what midnights still bring, one partition after the other; events and ticks go on in between."""
@@ -38,4 +41,4 @@ class Midnights:
                 self._take(first, effect)
             if not first.state.rolling:
                 self._passed(first)
-            await asyncio.sleep(0)
+            await asyncio.sleep(PAUSE_SECONDS)
