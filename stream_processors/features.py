@@ -266,8 +266,8 @@ class FeaturesRole:
             await self._pass(self._wall_us())
 
     def _has_backlog(self) -> bool:
-        able = self._wall_us() >= self._retry_online_us
-        return able and any(owned.emits_updates and owned.waiting for owned in self._owned.values())
+        able, mine = self._wall_us() >= self._retry_online_us, self._owned.values()
+        return able and any(owned.emits_updates and owned.waiting for owned in mine)
 
     async def _pass(self, wall_us: int) -> None:
         for owned in list(self._owned.values()):
@@ -285,7 +285,6 @@ class FeaturesRole:
         if owned.idle(wall_us) and not owned.state.rolling:
             for effect in owned.state.advance(wall_us, in_steps=True):
                 self._take(owned, effect)
-            self._midnights.go_on()
         if owned.refresh_for is not None and owned.emits_updates and not owned.state.rolling:
             version, owned.refresh_for = owned.refresh_for, None
             everyone = owned.state.refresh()
