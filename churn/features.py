@@ -7,6 +7,7 @@ not depend on how many users are computed together: stream, batch and replay giv
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from churn.declaration import AVERAGED, Aggregate, Feature
 from churn.layout import CODE_BITS, NEVER, NEVER_YET, Float64s, Floats, Int32s, Int64s, Layout
 
 CHUNK_USERS = 1024
-"""1024 users x 32 days x 12 counters x 4 bytes = 1.5 MB, which stays in the second-level cache."""
+"""The sums of 1,024 users take 1 MB, which stays in the second-level cache."""
 DECAY_ONE = 1 << 20
 """Decay weights are integers in units of 2^-20; 31 saturated tiles still fit 63 bits."""
 SHORT_DAYS, LONG_DAYS = 7, 30
@@ -23,27 +24,69 @@ SHORT_DAYS, LONG_DAYS = 7, 30
 
 
 @dataclass(frozen=True)
-class UserFacts:
-    """State of n users, as described in `churn.layout`; `order[age]` is the tile index of the day `age` days ago."""
+class ActiveDays:
+    """The days of n users on which something was counted; the others cost nothing.
 
-    tiles: Int32s
+    Attributes:
+        present: bool [n, days], the day `a` days ago at position a.
+        units: int32 [rows, counters], a row for each true of `present`, in the order of users, then of ages.
+    """
+
+    present: npt.NDArray[np.bool_]
+    units: Int32s
+
+    @classmethod
+    def of(cls, tiles: Int32s) -> "ActiveDays":
+        """Return full tiles, int32 [n, ages, counters], as rows."""
+        present = np.any(tiles != 0, axis=2)
+        return cls(present, tiles[present])
+
+    def __len__(self) -> int:
+        return len(self.present)
+
+    @cached_property
+    def starts(self) -> Int64s:
+        """Return where the rows of each user start, and after them where the last ones end."""
+        return np.concatenate([[0], np.cumsum(np.count_nonzero(self.present, axis=1))])
+
+    @cached_property
+    def places(self) -> tuple[Int64s, Int64s]:
+        """Return the user and the age of each row."""
+        users, ages = np.nonzero(self.present)
+        return users, ages
+
+    def part(self, start: int, stop: int) -> "ActiveDays":
+        """Return the rows of users start to stop."""
+        stop = min(stop, len(self))
+        return ActiveDays(self.present[start:stop], self.units[self.starts[start] : self.starts[stop]])
+
+    def take(self, users: npt.NDArray[np.intp]) -> "ActiveDays":
+        """Return the rows of these users, each given once, in this order."""
+        starts, counts = self.starts[users], np.diff(self.starts)[users]
+        shifts = np.repeat(starts - np.cumsum(counts) + counts, counts)
+        return ActiveDays(self.present[users], self.units[shifts + np.arange(len(shifts))])
+
+
+@dataclass(frozen=True)
+class UserFacts:
+    """State of n users on `day`, as described in `churn.layout`."""
+
+    active: ActiveDays
     totals: Int64s
     lasts: Int32s
     firsts: Int32s
     registers: Int64s
-    order: npt.NDArray[np.intp]
     day: int
 
     def part(self, start: int, stop: int) -> "UserFacts":
         """Return users start to stop."""
-        rows = slice(start, stop)
+        users = slice(start, stop)
         return UserFacts(
-            self.tiles[rows],
-            self.totals[rows],
-            self.lasts[rows],
-            self.firsts[rows],
-            self.registers[rows],
-            self.order,
+            self.active.part(start, stop),
+            self.totals[users],
+            self.lasts[users],
+            self.firsts[users],
+            self.registers[users],
             self.day,
         )
 
@@ -59,41 +102,65 @@ class Wanted:
 
 
 class Sums:
-    """Aggregates over tiles: by window for all counters, by half-life for the counters that have one."""
+    """Aggregates over tiles: by window for all counters, by half-life for the counters that have one.
+
+    Each is a difference of two running sums over the rows, so the cost is that of the days on which something happened.
+    """
 
     def __init__(self, facts: UserFacts, wanted: Wanted) -> None:
         self.units: dict[int, Int64s] = {}
-        self.days: dict[int, Int32s] = {}
+        self.days: dict[int, Int64s] = {}
         self.largest: dict[int, Int32s] = {}
         self.decayed: dict[tuple[int, float], Int64s] = {}
         self.decayed_days: dict[tuple[int, float], Int64s] = {}
-        self._walk(facts, wanted)
+        rows = facts.active
+        self._by_window(rows, wanted)
         for column, half_lives in wanted.decayed.items():
-            tiles = facts.tiles[:, facts.order, column].astype(np.int64)
-            self.decayed |= _weighted(tiles, column, half_lives)
+            units = rows.units[:, column].astype(np.int64)
+            self.decayed |= _weighted(rows, units, column, half_lives)
         for column, half_lives in wanted.decayed_days.items():
-            present = (facts.tiles[:, facts.order, column] > 0).astype(np.int64)
-            self.decayed_days |= _weighted(present, column, half_lives)
+            days = (rows.units[:, column] > 0).astype(np.int64)
+            self.decayed_days |= _weighted(rows, days, column, half_lives)
 
-    def _walk(self, facts: UserFacts, wanted: Wanted) -> None:
-        """Add from today into the past, and keep the sums at the end of each window."""
-        shape = (facts.tiles.shape[0], facts.tiles.shape[2])
-        units, days, largest = np.zeros(shape, np.int64), np.zeros(shape, np.int32), np.zeros(shape, np.int32)
-        for age in range(max(wanted.windows)):
-            tile = facts.tiles[:, facts.order[age], :]
-            units += tile
-            days += tile > 0
+    def _by_window(self, rows: ActiveDays, wanted: Wanted) -> None:
+        units, days, starts = _running(rows.units), _running(rows.units > 0), rows.starts[:-1]
+        units_before, days_before = units[starts], days[starts]
+        for window in wanted.windows:
+            ends = starts + np.count_nonzero(rows.present[:, :window], axis=1)
+            self.units[window], self.days[window] = units[ends] - units_before, days[ends] - days_before
             if wanted.maxima:
-                np.maximum(largest, tile, out=largest)
-            if age + 1 in wanted.windows:
-                self.units[age + 1], self.days[age + 1] = units.copy(), days.copy()
-                self.largest[age + 1] = largest.copy()
+                self.largest[window] = _largest(rows.units, starts, ends)
 
 
-def _weighted(values: Int64s, column: int, half_lives: tuple[float, ...]) -> dict[tuple[int, float], Int64s]:
-    """Return the decayed sums of int64 [users, ages], by column and half-life."""
-    weights = [[decay_weight(age, half_life) for half_life in half_lives] for age in range(values.shape[1])]
-    sums = values @ np.array(weights, np.int64)
+def _running(rows: npt.NDArray[np.generic]) -> Int64s:
+    """Return the sums of the first 0, 1, 2, ... rows."""
+    sums = np.zeros((len(rows) + 1, *rows.shape[1:]), np.int64)
+    np.cumsum(rows, axis=0, dtype=np.int64, out=sums[1:])
+    return sums
+
+
+def _largest(units: Int32s, starts: Int64s, ends: Int64s) -> Int32s:
+    """Return the largest of each run of rows, 0 for an empty run."""
+    largest = np.zeros((len(starts), units.shape[1]), np.int32)
+    filled = np.flatnonzero(ends > starts)
+    if len(filled):
+        bounds = np.stack([starts[filled], ends[filled]], axis=1).reshape(-1)
+        # The last run may end with the last row, and a bound must lie within.
+        padded = np.concatenate([units, np.zeros((1, units.shape[1]), np.int32)])
+        largest[filled] = np.maximum.reduceat(padded, bounds, axis=0)[::2]
+    return largest
+
+
+def _weighted(
+    rows: ActiveDays, values: Int64s, column: int, half_lives: tuple[float, ...]
+) -> dict[tuple[int, float], Int64s]:
+    """Return the decayed sums of int64 [rows], by column and half-life.
+
+    The running sum of all users may wrap; a difference of two is exact all the same, for it fits.
+    """
+    weights = [[decay_weight(age, half_life) for half_life in half_lives] for age in range(rows.present.shape[1])]
+    running = _running(values[:, None] * np.array(weights, np.int64)[rows.places[1]])
+    sums = running[rows.starts[1:]] - running[rows.starts[:-1]]
     return {(column, half_life): sums[:, place] for place, half_life in enumerate(half_lives)}
 
 
@@ -120,7 +187,7 @@ class FeaturePlan:
 
     def compute(self, facts: UserFacts) -> Floats:
         """Return float32 [users, features]; a value that does not exist (a mean of nothing) is NaN."""
-        users = facts.tiles.shape[0]
+        users = len(facts.active)
         matrix = np.empty((users, len(self._columns)), dtype=np.float32)
         for start in range(0, users, CHUNK_USERS):
             part = facts.part(start, start + CHUNK_USERS)

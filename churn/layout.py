@@ -5,7 +5,7 @@ All parts of the state are merged by commutative operations (sum, max, min), so 
 =========  ======================  =========  ==================================================
 part       shape of one user       merged by  meaning
 =========  ======================  =========  ==================================================
-tiles      int32 [32 days, C]      sum        units per UTC day; a ring indexed by day mod 32
+tiles      int32 [32 days, C]      sum        units per UTC day; days without any take no room (`churn.tiles`)
 totals     int64 [C]               sum        units over the lifetime
 lasts      int32 [C]               max        last UTC day with the counter, NEVER without one
 firsts     int32 [C]               min        first UTC day with the counter, NEVER_YET without one

@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from churn.declaration import TILE_DAYS
 from churn.errors import DefectError
-from churn.layout import Int32s, Layout
-from churn.slab import RING_MASK, Slab, Slots
+from churn.features import ActiveDays
+from churn.layout import Layout
+from churn.slab import Slab
+from churn.tiles import Slots
 
 META_KEY = b""
 """Key of a partition's own record; user ids are never empty."""
@@ -61,31 +63,28 @@ def head_type(layout: Layout) -> np.dtype[np.void]:
 class Held:
     """A copy of some users' state, which stays as it is while the slab goes on."""
 
-    day: int
     heads: npt.NDArray[np.void]
-    tiles: Int32s
+    active: ActiveDays
 
 
 def hold(slab: Slab, slots: Slots) -> Held:
     """Copy the state of these users: 0.5 us a user, so that packing them (4 us) can be done in another thread."""
+    facts = slab.facts(slots)
     heads = np.empty(len(slots), head_type(slab.layout))
     heads["offset"], heads["day"] = slab.offsets[slots], slab.day
-    heads["totals"], heads["lasts"] = slab.totals[slots], slab.lasts[slots]
-    heads["firsts"], heads["registers"] = slab.firsts[slots], slab.registers[slots]
-    return Held(slab.day, heads, slab.tiles[slots])
+    heads["totals"], heads["lasts"] = facts.totals, facts.lasts
+    heads["firsts"], heads["registers"] = facts.firsts, facts.registers
+    return Held(heads, facts.active)
 
 
 def pack(held: Held) -> list[bytes]:
     """Return the durable value of each user, in their order."""
-    users, ring_days, counters = held.tiles.shape
-    tiles = held.tiles.reshape(-1)
-    place = np.flatnonzero(tiles)
-    user, cell = np.divmod(place, ring_days * counters)
-    ring, counter = np.divmod(cell, counters)
-    cells = np.empty(len(place), TILE)
-    cells["cell"] = ((held.day - ring) & RING_MASK) * counters + counter
-    cells["units"] = tiles[place]
-    ends = np.cumsum(np.bincount(user, minlength=users)) * TILE.itemsize
+    users, ages = held.active.places
+    row, counter = np.nonzero(held.active.units)
+    cells = np.empty(len(row), TILE)
+    cells["cell"] = ages[row] * held.active.units.shape[1] + counter
+    cells["units"] = held.active.units[row, counter]
+    ends = np.cumsum(np.bincount(users[row], minlength=len(held.active))) * TILE.itemsize
     return _cut(held.heads.tobytes(), held.heads.dtype.itemsize, cells.tobytes(), ends.tolist())
 
 
@@ -104,17 +103,17 @@ def unpack(slab: Slab, users: Sequence[str], values: Sequence[bytes]) -> None:
         DefectError: a value does not fit the layout.
     """
     kind = head_type(slab.layout)
-    if any(len(v) < kind.itemsize or (len(v) - kind.itemsize) % TILE.itemsize for v in values):
+    sizes = np.fromiter(map(len, values), np.int64, len(values)) - kind.itemsize
+    if (sizes < 0).any() or (sizes % TILE.itemsize).any():
         raise DefectError("a stored user state does not fit the declaration; rebuild the state")
-    slots = slab.slots_for(users)
+    slots, counters = slab.slots_for(users), len(slab.layout.counters)
     head = np.frombuffer(b"".join([v[: kind.itemsize] for v in values]), kind)
     slab.offsets[slots], slab.totals[slots], slab.lasts[slots] = head["offset"], head["totals"], head["lasts"]
     slab.firsts[slots], slab.registers[slots] = head["firsts"], head["registers"]
-    slab.tiles[slots] = 0
-    counts = [(len(v) - kind.itemsize) // TILE.itemsize for v in values]
+    slab.tiles.forget(slots)
     cells = np.frombuffer(b"".join([v[kind.itemsize :] for v in values]), TILE)
-    row = np.repeat(np.arange(len(users)), counts)
-    age, counter = np.divmod(cells["cell"].astype(np.int64), len(slab.layout.counters))
+    row = np.repeat(np.arange(len(users)), sizes // TILE.itemsize)
+    age, counter = np.divmod(cells["cell"].astype(np.int64), counters)
     day = head["day"][row] - age
     kept = day > slab.day - TILE_DAYS
-    slab.tiles[slots[row[kept]], day[kept] & RING_MASK, counter[kept]] = cells["units"][kept]
+    slab.tiles.put(slots[row[kept]], day[kept], counter[kept], cells["units"][kept])

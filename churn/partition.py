@@ -15,10 +15,12 @@ from churn.admission import Admitted
 from churn.blocks import Kind
 from churn.declaration import ACTIVITY_COUNTER
 from churn.duplicates import DuplicateFilter
-from churn.features import FeaturePlan
+from churn.features import FeaturePlan, UserFacts
 from churn.layout import DAY_US, NEVER, Floats, Int64s, Layout
+from churn.midnight import STEP_USERS, Midnight
 from churn.packing import unpack
-from churn.slab import RING_MASK, Slab, Slots
+from churn.slab import Slab
+from churn.tiles import Slots, grown
 
 Bits = npt.NDArray[np.uint8]
 ALL_BITS = 255
@@ -114,6 +116,8 @@ class Partition:
         self._touched = np.zeros(0, np.bool_)
         self._unsaved = np.zeros(0, np.bool_)
         self._oldest_arrival_us = 0
+        self._midnight: Midnight | None = None
+        self._restored, self._restored_left = np.zeros(0, np.bool_), 0
 
     @property
     def users(self) -> int:
@@ -131,16 +135,40 @@ class Partition:
         self.slab.day = clock.watermark_us // DAY_US
         if users:
             unpack(self.slab, users, values)
-            self.refresh()
+            self._reserve()
+            self._restored, self._restored_left = np.ones(self.users, np.bool_), self.users
 
     def emitted(self, slots: Slots) -> tuple[Floats, Int64s]:
         """Return the last emitted vectors of these users, and as of when."""
-        return self._emitted[slots], self._emitted_as_of_us[slots]
+        self._recall(slots, self.slab.day)
+        return self._emitted.take(slots, axis=0), self._emitted_as_of_us[slots]
 
-    def ingest(self, batch: Admitted, next_offset: int) -> Iterator[Effect]:
+    def _recall(self, slots: Slots, day: int) -> None:
+        """Compute what was emitted last of those users who were restored and not looked at since.
+
+        It follows from their state. To compute it for everybody before the first event would cost 1.5 s a million users.
+        """
+        slots = self._take_restored(slots)
+        if len(slots):
+            self._emitted[slots] = self.plan.compute(self.slab.facts(slots, day))
+            self._emitted_as_of_us[slots] = min(self.clock.watermark_us, (day + 1) * DAY_US - 1)
+
+    def _take_restored(self, slots: Slots) -> Slots:
+        if not len(self._restored):
+            return self._restored.nonzero()[0]
+        slots = slots[slots < len(self._restored)]
+        slots = slots[self._restored[slots]]
+        self._restored[slots] = False
+        self._restored_left -= len(slots)
+        if not self._restored_left:
+            self._restored = self._restored[:0]
+        return slots
+
+    def ingest(self, batch: Admitted, next_offset: int, *, in_steps: bool = False) -> Iterator[Effect]:
         """Apply admitted events; yields what each midnight that they cross brings.
 
-        Exhaust the iterator: events after a midnight are applied after its emissions were taken.
+        Exhaust the iterator: events after a midnight are applied after its emissions were taken. With `in_steps` the
+        last midnight is left to `step`, but for the users who have events: theirs never wait for it.
         """
         fresh = self.duplicates.fresh(batch)
         if not fresh.all():
@@ -151,13 +179,19 @@ class Partition:
         start = 0
         for stop in [*turns, len(batch)]:
             if stop > start:
-                self._apply(batch.between(start, stop), int(watermark[stop - 1]))
+                part = batch.between(start, stop)
+                yield from self._roll_users_of(part)
+                self._apply(part, int(watermark[stop - 1]))
             if stop < len(batch):
-                yield from self._roll(int(watermark[stop]) // DAY_US, int(batch.offsets[stop]))
+                yield from self._turn(int(watermark[stop]) // DAY_US, int(batch.offsets[stop]))
+                if not in_steps:
+                    yield from self.finish()
             start = stop
         self.next_offset = next_offset
 
     def _apply(self, batch: Admitted, watermark_us: int) -> None:
+        if len(self._restored):
+            self._recall(np.unique(self.slab.known_slots([event.user_id for event in batch.events])), self.slab.day)
         applied = self.slab.apply(batch)
         self._reserve()
         self._touched[applied.slots] = True
@@ -171,78 +205,124 @@ class Partition:
         self.tally.expired += applied.expired
 
     def _reserve(self) -> None:
-        users, capacity = self.users, len(self._touched)
-        if users <= capacity:
-            return
-        more = max(users, capacity + capacity // 2) - capacity
-        self._touched = np.concatenate([self._touched, np.zeros(more, np.bool_)])
-        self._unsaved = np.concatenate([self._unsaved, np.zeros(more, np.bool_)])
-        self._emitted = np.concatenate([self._emitted, np.zeros((more, len(self.plan.names)), np.float32)])
-        self._emitted_as_of_us = np.concatenate([self._emitted_as_of_us, np.zeros(more, np.int64)])
+        if self.users > len(self._touched):
+            self._touched, self._unsaved = grown(self._touched, self.users), grown(self._unsaved, self.users)
+            self._emitted = grown(self._emitted, self.users)
+            self._emitted_as_of_us = grown(self._emitted_as_of_us, self.users)
 
-    def advance(self, wall_us: int) -> Iterator[Effect]:
-        """Let time pass without events; yields what a midnight brings."""
+    def advance(self, wall_us: int, *, in_steps: bool = False) -> Iterator[Effect]:
+        """Let time pass without events; yields what a midnight brings.
+
+        With `in_steps` at most one midnight passes, and most of it is left to `step`.
+        """
         day = self.clock.at(wall_us) // DAY_US
         if self.clock.watermark_us and day > self.slab.day:
+            until = self._next_day(day) if in_steps else day
             # The pair moves together: the watermark stands at midnight when the wall clock stands there.
-            ahead = day * DAY_US - self.clock.watermark_us
-            self.clock = Clock(day * DAY_US, self.clock.arrived_us + ahead)
-            yield from self._roll(day, self.next_offset)
+            ahead = until * DAY_US - self.clock.watermark_us
+            self.clock = Clock(until * DAY_US, self.clock.arrived_us + ahead)
+            yield from self._turn(until, self.next_offset)
+            if not in_steps:
+                yield from self.finish()
 
-    def _roll(self, day: int, offset: int) -> Iterator[Effect]:
-        """Step over each midnight up to `day`; a first event only sets the day."""
-        if not self.users:
-            self.slab.advance(day)
-            return
+    def _next_day(self, day: int) -> int:
         # Past 2 * 31 days without an event nothing but capped ages changes: the last midnights are enough.
-        for today in range(max(self.slab.day + 1, day - 62), day + 1):
-            self.slab.advance(today)
-            self.tally.rolls += 1
-            departures = self._forget(today)
-            if len(departures.slots):
-                yield departures
-            yield self._mature(today)
-            changed = self._changed(today, offset)
-            if len(changed.slots):
-                yield changed
+        return max(self.slab.day + 1, day - 62) if self.users else day
 
-    def _forget(self, today: int) -> Departures:
+    def _turn(self, day: int, offset: int) -> Iterator[Effect]:
+        """Step over each midnight up to `day`, the last one begun alone; a first event only sets the day."""
+        while self.slab.day < day:
+            yield from self.finish()
+            self.slab.advance(self._next_day(day))
+            if self.users:
+                yield from self._begin(offset)
+
+    def _begin(self, offset: int) -> Iterator[Effect]:
+        """Begin a midnight with the users whose events were not emitted yet: they must not wait, nor come after it."""
+        self.tally.rolls += 1
+        arrived, self._oldest_arrival_us = self._oldest_arrival_us, 0
+        self._midnight = Midnight(self.slab.day, offset, arrived, self.slab.occupied())
+        touched = self._midnight.take(np.flatnonzero(self._touched[: self.users]))
+        for start in range(0, len(touched), STEP_USERS):
+            yield from self._roll(self._midnight, touched[start : start + STEP_USERS])
+
+    def _roll_users_of(self, batch: Admitted) -> Iterator[Effect]:
+        """Take the users of these events over a midnight that is not done: their events are after it."""
+        if self._midnight is not None:
+            slots = self._midnight.take(self.slab.known_slots([event.user_id for event in batch.events]))
+            if len(slots):
+                yield from self._roll(self._midnight, slots)
+
+    @property
+    def rolling(self) -> bool:
+        """Tell whether a midnight is not done: neither save the state meanwhile nor ask for a refresh."""
+        return self._midnight is not None
+
+    def step(self, most: int = STEP_USERS) -> Iterator[Effect]:
+        """Yield what a midnight that is not done brings to at most so many more users."""
+        midnight = self._midnight
+        if midnight is not None:
+            slots = midnight.take_next(most)
+            if len(slots):
+                yield from self._roll(midnight, slots)
+            if midnight.done:
+                self._midnight = None
+
+    def finish(self) -> Iterator[Effect]:
+        """Yield all that a midnight that is not done still brings."""
+        while self._midnight is not None:
+            yield from self.step()
+
+    def _roll(self, midnight: Midnight, slots: Slots) -> Iterator[Effect]:
+        departures = self._forget(slots, midnight.day)
+        if len(departures.slots):
+            yield departures
+            slots = slots[self.slab.offsets[slots] >= 0]
+        self._recall(slots, midnight.day - 1)
+        facts = self.slab.facts(slots)
+        yield self._mature(facts, slots)
+        changed = self._changed(midnight, facts, slots)
+        if len(changed.slots):
+            yield changed
+
+    def _forget(self, slots: Slots, today: int) -> Departures:
         if not self.user_ttl_days:
             return Departures([], np.zeros(0, np.intp))
-        gone = np.flatnonzero(self.slab.occupied() & (self.slab.last_days() < today - self.user_ttl_days))
+        gone = slots[self.slab.last_days(slots) < today - self.user_ttl_days]
         departures = Departures(self.names(gone), gone)
         self.slab.remove(gone)
         self._touched[gone] = self._unsaved[gone] = False
+        self._take_restored(gone)
         self._emitted_as_of_us[gone] = 0
         self.tally.departed += len(gone)
         return departures
 
-    def _changed(self, today: int, offset: int) -> Emission:
-        everyone = slice(0, self.users)
-        matrix = self.plan.compute(self.slab.facts(everyone))
-        different = _different(matrix, self._emitted[everyone])
-        slots = np.flatnonzero((different.any(axis=1) | self._touched[everyone]) & self.slab.occupied())
-        changed = self._packed(different[slots], slots)
-        arrived, self._oldest_arrival_us = self._oldest_arrival_us, 0
-        self._emitted[everyone] = matrix
-        self._emitted_as_of_us[slots] = today * DAY_US
-        self._touched[everyone] = False
-        return Emission("roll", today * DAY_US, offset, arrived, slots, matrix[slots], changed)
+    def _changed(self, midnight: Midnight, facts: UserFacts, slots: Slots) -> Emission:
+        as_of_us, matrix = midnight.day * DAY_US, self.plan.compute(facts)
+        different = _different(matrix, self._emitted.take(slots, axis=0))
+        rows = np.flatnonzero(different.any(axis=1) | self._touched[slots])
+        slots, matrix = slots[rows], matrix[rows]
+        changed = self._packed(different[rows], slots)
+        self._emitted[slots] = matrix
+        self._emitted_as_of_us[slots] = as_of_us
+        self._touched[slots] = False
+        return Emission("roll", as_of_us, midnight.source_offset, midnight.arrived_us, slots, matrix, changed)
 
     def _packed(self, different: npt.NDArray[np.bool_], slots: Slots) -> Bits:
         packed = np.packbits(different, axis=1)
         packed[self._emitted_as_of_us[slots] == 0] = ALL_BITS
         return packed
 
-    def _mature(self, today: int) -> Labels:
+    def _mature(self, facts: UserFacts, slots: Slots) -> Labels:
         """Label users as of `horizon` days ago: silent on all full days since."""
-        last = self.slab.lasts[: self.users, self._activity]
-        first = self.slab.firsts[: self.users, self._activity]
+        last, first, today = facts.lasts[:, self._activity], facts.firsts[:, self._activity], facts.day
         as_of = today - self._horizon
         known = np.flatnonzero((last != NEVER) & (first < as_of) & (last >= as_of - self._horizon))
-        ages = [(today - age) & RING_MASK for age in range(1, self._horizon + 1)]
-        active = (self.slab.tiles[known][:, ages, self._activity] > 0).any(axis=1)
-        return Labels(as_of * DAY_US, today * DAY_US, known, np.logical_not(active))
+        users, ages = facts.active.places
+        shown = (facts.active.units[:, self._activity] > 0) & (ages >= 1) & (ages <= self._horizon)
+        active = np.zeros(len(slots), np.bool_)
+        active[users[shown]] = True
+        return Labels(as_of * DAY_US, today * DAY_US, slots[known], ~active[known])
 
     def updates(self) -> Emission | None:
         """Return the vectors of users whose events were not emitted yet."""
@@ -259,8 +339,11 @@ class Partition:
 
     def _emit(self, kind: Kind, slots: Slots) -> Emission:
         self._reserve()
+        self._take_restored(slots)
         matrix = self.plan.compute(self.slab.facts(slots))
-        changed = None if kind == "refresh" else self._packed(_different(matrix, self._emitted[slots]), slots)
+        changed = (
+            None if kind == "refresh" else self._packed(_different(matrix, self._emitted.take(slots, axis=0)), slots)
+        )
         self._emitted[slots] = matrix
         self._emitted_as_of_us[slots] = self.clock.watermark_us
         self._touched[slots] = False

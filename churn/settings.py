@@ -53,6 +53,11 @@ class Settings(BaseModel):
     session_timeout_seconds: int = Field(
         default=10, ge=6, le=300, description="silence after which a worker's partitions move to another"
     )
+    member_id: str = Field(
+        default="",
+        max_length=200,
+        description="a worker's own lasting name in its consumer group: one killed and started again goes on at once; empty: none",
+    )
     emit_interval_ms: int = Field(
         default=50, ge=5, le=10_000, description="how often touched users are emitted when live"
     )

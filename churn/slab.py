@@ -11,14 +11,12 @@ from churn.admission import Admitted
 from churn.declaration import TILE_DAYS, Register
 from churn.features import UserFacts
 from churn.increments import Added, Increments
-from churn.layout import CODE_BITS, DAY_US, MAX_UNITS, NEVER, NEVER_YET, RING_DAYS, Int32s, Int64s, Layout
+from churn.layout import CODE_BITS, DAY_US, NEVER, NEVER_YET, RING_DAYS, Int32s, Int64s, Layout
+from churn.tiles import Slots, Tiles, grown
 
 FIRST_CAPACITY = 1024
-RING_MASK = RING_DAYS - 1
 OTHER_CODE = (1 << CODE_BITS) - 1
 """The code of an attribute value that the declaration does not list."""
-
-Slots = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +39,41 @@ class Slab:
         self._free: list[int] = []
         self._increments = Increments(layout)
         self._type_codes = [_codes(register, layout.event_types) for register in layout.declaration.registers.values()]
-        self._allocate(FIRST_CAPACITY)
+        self.tiles = Tiles(len(layout.counters))
+        self._empty = self._empty_head()
+        self._heads: Int64s = np.zeros((0, len(self._empty)), np.int64)
+        self.reserve(FIRST_CAPACITY)
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def _allocate(self, capacity: int) -> None:
-        counters, registers = len(self.layout.counters), len(self.layout.registers)
-        self.tiles: Int32s = np.zeros((capacity, RING_DAYS, counters), np.int32)
-        self.totals: Int64s = np.zeros((capacity, counters), np.int64)
-        self.lasts: Int32s = np.full((capacity, counters), NEVER, np.int32)
-        self.firsts: Int32s = np.full((capacity, counters), NEVER_YET, np.int32)
-        self.registers: Int64s = np.zeros((capacity, registers), np.int64)
-        self.offsets: Int64s = np.full(capacity, -1, np.int64)
-
     def reserve(self, users: int) -> None:
-        """Make room for this many users; doubles, because each step copies everything. Unused room is never touched."""
-        capacity = self.tiles.shape[0]
-        if users <= capacity:
-            return
-        old = self._parts()
-        self._allocate(max(users, 2 * capacity))
-        for target, source in zip(self._parts(), old, strict=True):
-            target[:capacity] = source
+        """Make room for this many users."""
+        if users > len(self._heads):
+            self._heads = grown(self._heads, users)
+            self.tiles.reserve(len(self._heads))
+            self._view()
 
-    def _parts(self) -> list[npt.NDArray[np.integer]]:
-        return [self.tiles, self.totals, self.lasts, self.firsts, self.registers, self.offsets]
+    def _view(self) -> None:
+        """Name the parts of a user's head; it is one run of memory, so that an event touches few cache lines."""
+        counters, words = len(self.layout.counters), self._heads
+        halves = words.view(np.int32)
+        first_total, first_last = 1 + len(self.layout.registers), 2 * (words.shape[1] - counters)
+        self.offsets: Int64s = words[:, 0]
+        self.registers: Int64s = words[:, 1:first_total]
+        self.totals: Int64s = words[:, first_total : first_total + counters]
+        self.lasts: Int32s = halves[:, first_last : first_last + counters]
+        self.firsts: Int32s = halves[:, first_last + counters :]
+        self._flat, self._flat_halves = words.reshape(-1), halves.reshape(-1)
+        self._first_total, self._first_last = first_total, first_last
+
+    def _empty_head(self) -> Int64s:
+        counters, registers = len(self.layout.counters), len(self.layout.registers)
+        head = np.zeros(1 + registers + 2 * counters, np.int64)
+        head[0] = -1
+        days = head.view(np.int32)[2 * (1 + registers + counters) :]
+        days[:counters], days[counters:] = NEVER, NEVER_YET
+        return head
 
     def slots_for(self, users: Sequence[str]) -> Slots:
         """Return the slot of each user; new users get new slots."""
@@ -78,29 +85,34 @@ class Slab:
             slots[unknown] = [self.slot_of[user] for user in new]
         return slots
 
+    def known_slots(self, users: Sequence[str]) -> Slots:
+        """Return the slots of those users who have one."""
+        slots = np.fromiter(map(self.slot_of.get, users, repeat(-1)), np.intp, len(users))
+        return slots[slots >= 0]
+
     def _add_users(self, users: Sequence[str]) -> None:
-        slot_of, names = self.slot_of, self.names
-        for user in users:
-            if user not in slot_of:
-                if self._free:
-                    slot = self._free.pop()
-                    names[slot] = user
-                else:
-                    slot = len(names)
-                    names.append(user)
-                slot_of[user] = slot
+        slot_of, names, known = self.slot_of, self.names, len(self.names)
+        new = [user for user in dict.fromkeys(users) if user not in slot_of]
+        again = min(len(new), len(self._free))
+        for user in new[:again]:
+            slot = self._free.pop()
+            names[slot], slot_of[user] = user, slot
+        names += new[again:]
+        slot_of.update(zip(new[again:], range(known, len(names)), strict=True))
         self.reserve(len(names))
+        self._heads[known : len(names)] = self._empty
 
     def occupied(self) -> npt.NDArray[np.bool_]:
         """Tell which slots hold a user: every user has an event, and with it an offset."""
         return np.greater_equal(self.offsets[: len(self)], 0)
 
-    def last_days(self) -> Int64s:
-        """Return the day of the latest fact of each slot, whatever it is a fact of."""
-        counted: Int64s = self.lasts[: len(self)].max(axis=1).astype(np.int64)
+    def last_days(self, slots: Slots | None = None) -> Int64s:
+        """Return the day of the latest fact of these slots (or of all), whatever it is a fact of."""
+        chosen = slice(0, len(self)) if slots is None else slots
+        counted: Int64s = self.lasts[chosen].max(axis=1).astype(np.int64)
         if not self.layout.registers:
             return counted
-        latest: Int64s = self.registers[: len(self)].max(axis=1)
+        latest: Int64s = self.registers[chosen].max(axis=1)
         registered: Int64s = np.where(latest > 0, (latest >> CODE_BITS) // DAY_US, NEVER)
         return np.maximum(counted, registered)
 
@@ -110,16 +122,12 @@ class Slab:
             del self.slot_of[self.names[slot]]
             self.names[slot] = ""
         self._free += slots.tolist()
-        for part, empty in zip(self._parts(), (0, 0, NEVER, NEVER_YET, 0, -1), strict=True):
-            part[slots] = empty
+        self._heads[slots] = self._empty
+        self.tiles.forget(slots)
 
     def advance(self, day: int) -> None:
         """Make `day` today: days that leave the ring are emptied."""
-        if day - self.day >= RING_DAYS:
-            self.tiles[: len(self)] = 0
-        else:
-            for fresh in range(self.day + 1, day + 1):
-                self.tiles[: len(self), fresh & RING_MASK, :] = 0
+        self.tiles.clear(len(self), range(max(self.day + 1, day - RING_DAYS + 1), day + 1))
         self.day = max(self.day, day)
 
     def apply(self, batch: Admitted) -> Applied:
@@ -137,29 +145,17 @@ class Slab:
         return Applied(slots, int((ages > 0).sum()), int((ages >= TILE_DAYS).sum()))
 
     def _count(self, added: Added, slots: Slots, ages: Int64s) -> None:
-        width = len(self.layout.counters)
-        cells = slots * width + added.counters
+        words = slots * self._heads.shape[1]
         days = (self.day - ages).astype(np.int32)
-        np.add.at(self.totals.reshape(-1), cells, added.units)
-        np.maximum.at(self.lasts.reshape(-1), cells, days)
-        np.minimum.at(self.firsts.reshape(-1), cells, days)
-        tiles = (slots * RING_DAYS + (days & RING_MASK)) * width + added.counters
+        np.add.at(self._flat, words + (added.counters + self._first_total), added.units)
+        lasts = 2 * words + (added.counters + self._first_last)
+        np.maximum.at(self._flat_halves, lasts, days)
+        np.minimum.at(self._flat_halves, lasts + len(self.layout.counters), days)
         kept = ages < TILE_DAYS
         if kept.all():
-            self._add_units(tiles, added.units)
+            self.tiles.add(slots, days, added.counters, added.units)
         else:
-            self._add_units(tiles[kept], added.units[kept])
-
-    def _add_units(self, cells: Slots, units: Int64s) -> None:
-        tiles = self.tiles.reshape(-1)
-        # Nothing can saturate while all units of the batch together fit above the fullest tile that they go to.
-        if not len(cells) or int(units.sum()) + int(tiles[cells].max()) <= MAX_UNITS:
-            np.add.at(tiles, cells, units.astype(np.int32))
-            return
-        distinct, inverse = np.unique(cells, return_inverse=True)
-        sums = np.zeros(len(distinct), np.int64)
-        np.add.at(sums, inverse, units)
-        tiles[distinct] = np.minimum(tiles[distinct] + sums, MAX_UNITS)
+            self.tiles.add(slots[kept], days[kept], added.counters[kept], added.units[kept])
 
     def _register_types(self, slots: Slots, batch: Admitted) -> None:
         for column, codes in enumerate(self._type_codes):
@@ -182,20 +178,19 @@ class Slab:
                 self._keep_latest(column, slots[positions], batch.occurred_us[positions], codes)
 
     def _keep_latest(self, column: int, slots: Slots, occurred_us: Int64s, code: Int64s) -> None:
-        cells = slots * len(self.layout.registers) + column
-        np.maximum.at(self.registers.reshape(-1), cells, (occurred_us << CODE_BITS) | code)
+        np.maximum.at(self._flat, slots * self._heads.shape[1] + 1 + column, (occurred_us << CODE_BITS) | code)
 
-    def facts(self, slots: Slots | slice) -> UserFacts:
-        """Return the state of these users, for computing their vectors as of today."""
-        order = np.array([(self.day - age) & RING_MASK for age in range(TILE_DAYS)], dtype=np.intp)
+    def facts(self, slots: Slots, day: int | None = None) -> UserFacts:
+        """Return the state of these users, for computing their vectors as of today, or of the day before it."""
+        heads, as_of = self._heads.take(slots, axis=0), self.day if day is None else day
+        counters, halves = len(self.layout.counters), heads.view(np.int32)
         return UserFacts(
-            self.tiles[slots],
-            self.totals[slots],
-            self.lasts[slots],
-            self.firsts[slots],
-            self.registers[slots],
-            order,
-            self.day,
+            self.tiles.active(slots, as_of),
+            heads[:, self._first_total : self._first_total + counters],
+            halves[:, self._first_last : self._first_last + counters],
+            halves[:, self._first_last + counters :],
+            heads[:, 1 : self._first_total],
+            as_of,
         )
 
 

@@ -37,6 +37,7 @@ from feature_repo.control import ModelsFollower
 from feature_repo.instruments import Instruments
 from feature_repo.online import OnlineWriter
 from stream_processors.letters import DeadLetter, Ration, letter_of
+from stream_processors.midnights import Midnights
 from stream_processors.online_rows import OnlineRows
 from stream_processors.outputs import Output
 from stream_processors.owned import OwnedPartition
@@ -45,6 +46,9 @@ from stream_processors.transport import Batch
 
 RETRY_US = 1_000_000
 """A dependency that is away is asked again once a second, and so is Redis whether it still has its rows."""
+
+BACKLOG_US = 500_000
+"""A tick goes on for half a second while rows of a midnight are behind; a worker that is told to stop waits no longer."""
 
 PARTITION_GAUGES = ("churn_users", "churn_consumer_lag_records", "churn_watermark_seconds")
 """What is said of a partition only while it is owned; its new owner says it then."""
@@ -80,6 +84,7 @@ class FeaturesRole:
         self._letters: dict[int, list[DeadLetter]] = {}
         self._rations: dict[int, Ration] = defaultdict(Ration)
         self._checkpoints: dict[int, asyncio.Task[None]] = {}
+        self._midnights = Midnights(self._owned, self._take, self._measure)
         self._problems: dict[str, str] = {}
         self._retry_online_us = self._verified_us = 0
         self._follower = ModelsFollower(config, MODELS.name(prefix), settings.model_name, self._on_champions)
@@ -133,6 +138,8 @@ class FeaturesRole:
             owned = self._owned.pop(number)
             await self._finish_checkpoint(number)
             try:
+                for effect in owned.state.finish():
+                    self._take(owned, effect)
                 self._emit_updates(owned)
                 await self._online.delete_departed(owned)
                 await self._online.write(owned)
@@ -160,11 +167,13 @@ class FeaturesRole:
         admitted, refusals = self._admission.admit(records)
         if refusals:
             self._refuse(owned.state.number, refusals, batch)
-        for effect in owned.state.ingest(admitted, records[-1].offset + 1):
+        for effect in owned.state.ingest(admitted, records[-1].offset + 1, in_steps=True):
             self._take(owned, effect)
+        self._midnights.go_on()
         owned.note(records, end_offset)
         passing("features.after_apply")
-        self._measure(owned, len(records))
+        self._instruments.observe("churn_batch_events", len(records))
+        self._measure(owned)
 
     def _refuse(self, number: int, refusals: Sequence[Refusal], batch: Sequence[Record]) -> None:
         headers = batch.headers() if isinstance(batch, Batch) else {}
@@ -174,7 +183,7 @@ class FeaturesRole:
         for reason, count in Counter(refusal.reason for refusal in refusals).items():
             self._instruments.count("churn_dead_letters", count, reason=reason)
 
-    def _measure(self, owned: OwnedPartition, records: int) -> None:
+    def _measure(self, owned: OwnedPartition) -> None:
         tally = owned.state.tally
         counts = {
             "churn_events": tally.accepted,
@@ -187,7 +196,6 @@ class FeaturesRole:
         for name, count in counts.items():
             self._instruments.count(name, count)
         owned.state.tally = type(tally)()
-        self._instruments.observe("churn_batch_events", records)
         self._show(owned)
 
     def _show(self, owned: OwnedPartition) -> None:
@@ -250,7 +258,18 @@ class FeaturesRole:
 
     async def tick(self) -> None:
         """Move time on, emit, write the online store, start checkpoints that are due."""
+        self._midnights.go_on()
         wall_us = self._wall_us()
+        await self._pass(wall_us)
+        # What nobody waits for goes on without the pause between two ticks, in which events have their turn all the same.
+        while self._has_backlog() and self._wall_us() - wall_us < BACKLOG_US:
+            await self._pass(self._wall_us())
+
+    def _has_backlog(self) -> bool:
+        able, mine = self._wall_us() >= self._retry_online_us, self._owned.values()
+        return able and any(owned.emits_updates and owned.waiting for owned in mine)
+
+    async def _pass(self, wall_us: int) -> None:
         for owned in list(self._owned.values()):
             self._pass_time(owned, wall_us)
         self._output.poll()
@@ -263,10 +282,10 @@ class FeaturesRole:
             self._start_checkpoint(owned, wall_us)
 
     def _pass_time(self, owned: OwnedPartition, wall_us: int) -> None:
-        if owned.idle(wall_us):
-            for effect in owned.state.advance(wall_us):
+        if owned.idle(wall_us) and not owned.state.rolling:
+            for effect in owned.state.advance(wall_us, in_steps=True):
                 self._take(owned, effect)
-        if owned.refresh_for is not None and owned.emits_updates:
+        if owned.refresh_for is not None and owned.emits_updates and not owned.state.rolling:
             version, owned.refresh_for = owned.refresh_for, None
             everyone = owned.state.refresh()
             if everyone is not None:
@@ -296,6 +315,8 @@ class FeaturesRole:
                 del self._checkpoints[number]
                 running.result()
             return
+        if owned.state.rolling:  # a restart from the far side of a midnight would never emit what was left of it
+            return
         due = wall_us - owned.last_checkpoint_us >= self._settings.checkpoint_interval_ms * 1000
         # While the online store is behind in live traffic, its rows would be lost with a crash: wait for it.
         online_done = not (owned.emits_updates and owned.behind)
@@ -309,6 +330,8 @@ class FeaturesRole:
             await running
 
     async def _try_checkpoint(self, owned: OwnedPartition) -> None:
+        if owned.state.rolling:  # begun since the checkpoint was found due
+            return
         try:
             await self._checkpoint(owned)
             self._problems.pop("checkpoint", None)

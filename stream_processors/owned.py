@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from churn.partition import ALL_BITS, Bits, Departures, Partition
 from churn.records import Record
-from churn.slab import Slots
+from churn.tiles import Slots, grown
 from stream_processors.changelog import Changelog
 
 CURRENT_US = 3_600_000_000
@@ -81,11 +81,8 @@ class OwnedPartition:
 
     def mark_stale(self, slots: Slots, changed: Bits | None = None, urgent: bool = False) -> None:
         """Remember users whose row in the online store is behind, and in which fields (None: in all)."""
-        missing = self.state.users - len(self.stale)
-        if missing > 0:
-            more = missing + len(self.stale) // 2
-            self.stale = np.concatenate([self.stale, np.zeros(more, np.uint8)])
-            self._stale_bits = np.concatenate([self._stale_bits, np.zeros((more, self._stale_bits.shape[1]), np.uint8)])
+        self.stale = grown(self.stale, self.state.users)
+        self._stale_bits = grown(self._stale_bits, self.state.users)
         # A failed write may give back slots that their users have left since.
         present = self.state.slab.offsets[slots] >= 0
         if not present.all():
@@ -113,13 +110,21 @@ class OwnedPartition:
         """Tell whether rows of users of whom events came are not in the online store."""
         return bool((self.stale == URGENT).any())
 
-    def take_stale(self, most_urgent: int, most_waiting: int) -> tuple[Slots, Bits]:
+    @property
+    def waiting(self) -> bool:
+        """Tell whether rows are behind that nobody waits for: those of a midnight, or of a new owner."""
+        return bool((self.stale == WAITING).any())
+
+    def take_stale(self, most_urgent: int, most_waiting: int, most_cells: int) -> tuple[Slots, Bits]:
         """Return and clear some users whose online row is behind, with the fields that are.
 
-        Users of whom an event came go first: a midnight, which touches everybody, must not hold them up.
+        Users of whom an event came go first: a midnight, which touches everybody, must not hold them up. Of the others
+        as many go as have `most_cells` fields to be written.
         """
         urgent = np.flatnonzero(self.stale == URGENT)[:most_urgent]
         waiting = np.flatnonzero(self.stale == WAITING)[: max(0, most_waiting - len(urgent))]
+        cells = np.cumsum(np.bitwise_count(self._stale_bits[waiting]).sum(axis=1))
+        waiting = waiting[: int(np.searchsorted(cells, most_cells, "right"))]
         slots = np.concatenate([urgent, waiting])
         bits = self._stale_bits[slots]
         self.stale[slots] = 0

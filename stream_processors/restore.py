@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import structlog
 
 from churn.admission import Admission
@@ -116,8 +117,6 @@ class Restorer:
         owned.rebuilt_below = meta.rebuilt_below
         owned.last_arrival_us = self._wall_us()
         # The online store may have lost rows, or never got those held back during a replay: write everyone once.
-        everyone = state.refresh()
-        if everyone is not None:
-            owned.mark_stale(everyone.slots)
+        owned.mark_stale(np.flatnonzero(state.slab.occupied()))
         owned.refresh_for = "" if meta.unemitted else None
         return owned

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from churn import labels
 from churn.declaration import ACTIVITY_COUNTER, TILE_DAYS, Declaration
 from churn.errors import DefectError
-from churn.features import FeaturePlan, UserFacts
+from churn.features import ActiveDays, FeaturePlan, UserFacts
 from churn.labels import Mask
 from churn.layout import MAX_UNITS, NEVER, NEVER_YET, Floats, Int32s, Int64s, Layout, layout_of
 from training.day_counts import DayCounts, DayRows
@@ -96,8 +96,8 @@ class History:
             self._add(slice(start, end), int(self._rows.days[start]))
         self._done_rows = stop
         self._forget(np.flatnonzero(self.seen), day)
-        order = np.arange(TILE_DAYS, dtype=np.intp)
-        return UserFacts(self._tiles(day, stop), self._totals, self._lasts, self._firsts, self._registers, order, day)
+        active = ActiveDays.of(self._tiles(day, stop))
+        return UserFacts(active, self._totals, self._lasts, self._firsts, self._registers, day)
 
     def _add(self, rows: slice, day: int) -> None:
         users, fed = self._rows.users[rows], self._rows.fed[rows]
@@ -200,12 +200,11 @@ class DataSet:
 
 def _taken(facts: UserFacts, users: npt.NDArray[np.intp]) -> UserFacts:
     return UserFacts(
-        facts.tiles[users],
+        facts.active.take(users),
         facts.totals[users],
         facts.lasts[users],
         facts.firsts[users],
         facts.registers[users],
-        facts.order,
         facts.day,
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from churn.declaration import TILE_DAYS, Declaration
-from churn.features import FeaturePlan, UserFacts
+from churn.features import ActiveDays, FeaturePlan, UserFacts
 from churn.layout import MAX_UNITS, NEVER, NEVER_YET, Floats, Int64s, layout_of
 from churn.time_travel import Moment
 from training.day_counts import DayRows, by_key_and_day, day_rows
@@ -74,7 +74,7 @@ def facts_of(rows: DayRows, users: int, day: int) -> UserFacts:
     ages = day - rows.days
     kept = (ages >= 0) & (ages < TILE_DAYS)
     tiles[rows.users[kept], ages[kept]] = np.minimum(rows.units[kept], MAX_UNITS)
-    return UserFacts(tiles, totals, lasts, firsts, latest, np.arange(TILE_DAYS, dtype=np.intp), day)
+    return UserFacts(ActiveDays.of(tiles), totals, lasts, firsts, latest, day)
 
 
 def _asked(moments: Sequence[Moment]) -> pa.Table:

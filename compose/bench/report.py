@@ -19,13 +19,15 @@ METHOD: Mapping[str, str] = {
     " each. A peer answers a first marker, is frozen while the load is published, and is timed from its thaw until the"
     " right rows of the markers behind the load were read. `stream` is the whole stream in the same run, timed as"
     " above, which is the stricter way; `ratio` is how many times as many events it does, and (`by_cpu`) for the same CPU.",
-    "scale": "The features worker, once every user had one event: CPU per event of random users, and what its resident"
-    " memory grew by.",
-    "state": "Recovery: a worker is killed and started again at once; from that start until events behind it show in Redis,"
-    " so with what was left of the dead one's session (`session_timeout_seconds`). Day roll: from the"
+    "scale": "The features worker, once every user had one event: CPU per event of 10,000 of them and (`_of_all`) of"
+    " random ones of all, which changes more vectors the more there are; and what its resident memory grew by.",
+    "state": "Recovery: a worker with a lasting name in its group is killed and started again at once; from that start until"
+    " events behind it show in Redis. (Without the name what is left of the dead one's session comes on top, at most"
+    " `session_timeout_seconds`.) Once every row is written again, day roll: from the"
     " first event of a new day until every changed row is on the features topic and in Redis (a sample of 1,000 users);"
     " `longest_live_hold_up_ms` is the longest that a live event waited to show meanwhile, at 1,000 events a second.",
-    "memory": "What Redis uses beyond empty, features and score together.",
+    "memory": "What Redis uses beyond empty, features and score together; and the same values in 30 features, without and"
+    " with the score.",
     "freshness": "Probes under a steady load of random users, and behind a burst: from Kafka's timestamp until a reader of"
     " Redis sees features, or the score; of all scores, until a consumer outside has them. Cores kept busy meanwhile.",
     "road": "Preloaded events, all workers running: from the thaw of the features worker until every user's last score,"

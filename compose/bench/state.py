@@ -9,6 +9,7 @@ import time
 import urllib.request
 from typing import Any
 
+import psutil
 import redis
 
 from churn.layout import DAY_US
@@ -34,13 +35,14 @@ AFTER_SECONDS = 2.0
 def measure(bench: Bench) -> dict[str, Any]:
     """Return the figures of a recovery and of a day roll with the same users."""
     users = bench.sizes.state_users
-    with bench.fresh("bench-state") as settings:
+    with bench.fresh("bench-state", CHURN_MEMBER_ID="bench") as settings:
         noon_us = now_us() // DAY_US * DAY_US - DAY_US // 2
         bench.stack.start_service("features")
         publish_everyone(bench, settings, users, noon_us)
         wait_committed(bench, settings)
         _wait_rows(bench, users)
         recovery = _recover(bench, settings, noon_us)
+        recovery["seconds_to_all_rows_again"] = _wait_rows_again(bench, users)
         return {"users": users, "recovery": recovery, "day_roll": _roll(bench, settings, users)}
 
 
@@ -63,10 +65,19 @@ def _recover(bench: Bench, settings: Settings, dated_us: int) -> dict[str, Any]:
         "seconds_to_first_event": round(first - began, 3),
         "seconds_to_all_partitions": round(last - began, 3),
         "session_timeout_seconds": settings.session_timeout_seconds,
-        "of_which_restore_seconds": round(_restore_seconds(bench), 3),
+        "of_which_restore_seconds": round(_metric(bench, "churn_restore_seconds"), 3),
     }
     bench.say(f"recovery: first event after {figures['seconds_to_first_event']} s")
     return figures
+
+
+def _wait_rows_again(bench: Bench, users: int) -> float:
+    """Wait until the new owner has written every row once, which it does behind live events; returns the seconds since."""
+    began = time.perf_counter()
+    wait_until(
+        lambda: _metric(bench, "churn_online_rows_total") >= users, PATIENCE_SECONDS, "every row is written again"
+    )
+    return round(time.perf_counter() - began, 3)
 
 
 def _seen(bench: Bench, settings: Settings, users: list[str]) -> tuple[float, float]:
@@ -85,18 +96,24 @@ def _seen(bench: Bench, settings: Settings, users: list[str]) -> tuple[float, fl
     return min(at.values()), max(at.values())
 
 
-def _restore_seconds(bench: Bench) -> float:
-    """Return how long the slowest partition took to load."""
+def _metric(bench: Bench, name: str) -> float:
+    """Return the largest of a worker's metric over its labels; how long the slowest partition took to load, for one."""
     with urllib.request.urlopen(bench.stack.url("features") + "/metrics", timeout=5) as answer:  # noqa: S310  our own http url
         text = answer.read().decode()
-    return max(map(float, re.findall(r"^churn_restore_seconds\{.*\} (\S+)$", text, re.MULTILINE)))
+    return max(map(float, re.findall(rf"^{name}(?:\{{.*\}})? (\S+)$", text, re.MULTILINE)), default=0.0)
+
+
+def _cpu_seconds(bench: Bench) -> dict[str, float]:
+    stack = bench.stack
+    children = {"worker": stack.supervisor.children["features"], "redis": stack.redis.child, "kafka": stack.kafka.child}
+    return {name: sum(psutil.Process(child.pid).cpu_times()[:2]) for name, child in children.items() if child}
 
 
 def _roll(bench: Bench, settings: Settings, users: int) -> dict[str, Any]:
     """Feed events of today, of which the first takes every partition over midnight, until all of it is out."""
     names = [user_name(number) for number in range(users)]
     sample = random.Random(7).sample(names, min(users, SAMPLE_USERS))  # noqa: S311  a fixed choice is wanted
-    probes, starts = Probes(scored=False), ends(settings)
+    probes, starts, cpu_before = Probes(scored=False), ends(settings), _cpu_seconds(bench)
     midnight = Midnight(users + BACK_PROBES, set(sample), now_us() // DAY_US * DAY_US)
     with watching(settings, probes), watching_midnight(settings, midnight):
         began_us = now_us()
@@ -108,13 +125,16 @@ def _roll(bench: Bench, settings: Settings, users: int) -> dict[str, Any]:
 
         published = feed(settings, random_users(names), ROLL_RATE, probes, goes_on)
         wait_until(lambda: not probes.waiting(), PATIENCE_SECONDS, "every probe has features in Redis")
+    cpu_seconds = {name: round(spent - cpu_before[name], 2) for name, spent in _cpu_seconds(bench).items()}
     found = probes.figures(probes.arrivals(settings, starts))
     bench.say(f"day roll: in Redis after {(midnight.redis_us - began_us) / 1e6:.1f} s")
     return {
         "rows_on_topic": midnight.rows,
         "seconds_to_topic": round((midnight.topic_us - began_us) / 1e6, 3),
         "seconds_to_redis": round((midnight.redis_us - began_us) / 1e6, 3),
+        "cpu_seconds": cpu_seconds,
         "live_events": published,
         "longest_live_hold_up_ms": found["arrival_to_features_max_ms"],
+        "live_arrival_to_features_p99_ms": found["arrival_to_features_p99_ms"],
         "live_arrival_to_features_p50_ms": found["arrival_to_features_p50_ms"],
     }

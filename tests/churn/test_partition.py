@@ -214,6 +214,7 @@ def test_updates_carry_the_oldest_arrival_that_is_new_in_them() -> None:
 
 def test_a_million_activities_a_day_saturate_instead_of_overflowing() -> None:
     partition = fed([Happening("ann", "read", at(0), 1000.0, id=str(i)) for i in range(3)])
-    partition.slab.tiles[0, :, 3] = np.iinfo(np.int32).max - 1
+    minutes, nearly = LAYOUT.counter("minutes"), np.array([np.iinfo(np.int32).max - 1], np.int32)
+    partition.slab.tiles.put(np.array([0]), np.array([partition.slab.day]), np.array([minutes]), nearly)
     list(partition.ingest(admitted([Happening("ann", "read", at(0), 1000.0, id="x")], 3), 4))
-    assert int(partition.slab.tiles[0].max()) == np.iinfo(np.int32).max
+    assert int(partition.slab.tiles.ring(0).max()) == np.iinfo(np.int32).max

@@ -16,7 +16,7 @@ def slab(*happenings: Happening, day: int = 0) -> Slab:
 
 
 def tile(of: Slab, age: int, counter: int) -> int:
-    return int(of.tiles[0, (of.day - age) % RING_DAYS, counter])
+    return int(of.tiles.ring(0)[(of.day - age) % RING_DAYS, counter])
 
 
 def test_a_measure_is_kept_in_hundredths_on_its_day() -> None:
@@ -26,7 +26,7 @@ def test_a_measure_is_kept_in_hundredths_on_its_day() -> None:
 
 def test_a_day_saturates_and_the_lifetime_goes_on() -> None:
     found = slab(Happening("ann", "read", at(0), 1.0))
-    found.tiles[0, found.day % RING_DAYS, MINUTES] = MAX_UNITS - 1
+    found.tiles.put(np.array([0]), np.array([found.day]), np.array([MINUTES]), np.array([MAX_UNITS - 1], np.int32))
     found.apply(admitted([Happening("ann", "read", at(0), 1000.0, id="x")]))
     assert tile(found, 0, MINUTES) == 2_147_483_647
     assert int(found.totals[0, MINUTES]) == 100_100
@@ -34,7 +34,7 @@ def test_a_day_saturates_and_the_lifetime_goes_on() -> None:
 
 def test_31_days_are_kept_and_older_events_count_into_the_lifetime() -> None:
     found = slab(Happening("ann", "read", at(1), 1.0), Happening("ann", "read", at(0), 1.0), day=31)
-    assert (tile(found, 30, MINUTES), int(found.tiles[0].sum(axis=0)[MINUTES])) == (100, 100)
+    assert (tile(found, 30, MINUTES), int(found.tiles.ring(0).sum(axis=0)[MINUTES])) == (100, 100)
     assert int(found.totals[0, MINUTES]) == 200
 
 
@@ -43,7 +43,7 @@ def test_days_that_leave_the_ring_are_emptied() -> None:
     found.advance(FIRST_DAY + 31)
     assert tile(found, 31, MINUTES) == 100
     found.advance(FIRST_DAY + 32)
-    assert int(found.tiles.sum()) == 0
+    assert int(found.tiles.ring(0).sum()) == 0
     assert int(found.totals[0, MINUTES]) == 100
 
 
