@@ -152,48 +152,67 @@ class OnlineWriter:
             self._wire.close()
 
     def _send(self, batches: Iterable[Batch], fence: tuple[str, int] | None, whole: bool = True) -> bool:
-        unfenced = False
-        for commands, count in batches:
-            with self._lock:
-                if fence is None:
-                    self._wire.exchange(commands, count)
-                else:
-                    unfenced |= self._send_fenced(commands, count, Fence(*fence), whole)
+        with self._lock:
+            if fence is not None:
+                return self._send_fenced(list(batches), Fence(*fence), whole)
+            for commands, count in batches:
+                self._wire.exchange(commands, count)
+            return False
+
+    def _send_fenced(self, batches: Sequence[Batch], fence: Fence, whole: bool) -> bool:
+        unfenced, held = False, None
+        for left, (commands, count) in zip(range(len(batches) - 1, -1, -1), batches, strict=True):
+            before, held = self._transact(commands, count, fence, whole, held, goes_on=left > 0)
+            unfenced |= before == 0
         return unfenced
 
-    def _send_fenced(self, commands: bytes, count: int, fence: Fence, whole: bool) -> bool:
-        key, epoch = fence.key.encode(), b"%d" % fence.epoch
+    def _transact(
+        self, commands: bytes, count: int, fence: Fence, whole: bool, held: int | None, goes_on: bool
+    ) -> tuple[int, int | None]:
+        """Write a batch, all or nothing while the fence stands; returns the fence before it.
+
+        With `goes_on` the answer brings the fence for the next batch as well, which saves a round trip, of 5 ms when
+        other threads are at work.
+        """
+        watch = command(b"WATCH", fence.key.encode()) + command(b"GET", fence.key.encode())
         for _ in range(FENCE_ATTEMPTS):
-            held = self._held(key)
-            if held > fence.epoch:
-                self._wire.exchange(command(b"UNWATCH"), 1)
-                raise FencedError(
-                    f"{fence.key} is held by epoch {held}, this writer has {fence.epoch}: it must stop writing"
-                )
-            if held < fence.epoch and not whole:
-                self._wire.exchange(command(b"UNWATCH"), 1)
-                raise EmptiedError(f"{fence.key} is gone, and with it perhaps every row: whole rows must be written")
+            held = self._held(watch) if held is None else held
+            self._check_held(held, fence, whole)
             # A fence that was lost with Redis's memory is raised again, or an older writer could pass it.
-            restore = command(b"SET", key, epoch) if held < fence.epoch else b""
-            extra = bool(restore)
+            restore = command(b"SET", fence.key.encode(), b"%d" % fence.epoch) if held < fence.epoch else b""
             transaction = command(b"MULTI") + restore + commands + command(b"EXEC")
-            results = self._wire.exchange(transaction, count + 2 + extra)[-1]
+            replies = self._wire.exchange(transaction + watch * goes_on, count + 2 + bool(restore) + 2 * goes_on)
+            results, after = (replies[-3], _number(replies[-1])) if goes_on else (replies[-1], None)
             if results is not None:
                 self._wire.check(results)
-                return held == 0
+                return held, after
+            held = after
         raise OutageError(
             f"{fence.key} changed {FENCE_ATTEMPTS} times while being written under; nothing is lost, write again"
         )
 
-    def _held(self, key: bytes) -> int:
-        _, held = self._wire.exchange(command(b"WATCH", key) + command(b"GET", key), 2)
-        return int(held or 0)
+    def _held(self, watch: bytes) -> int:
+        return _number(self._wire.exchange(watch, 2)[-1])
+
+    def _check_held(self, held: int, fence: Fence, whole: bool) -> None:
+        if held > fence.epoch:
+            self._wire.exchange(command(b"UNWATCH"), 1)
+            raise FencedError(
+                f"{fence.key} is held by epoch {held}, this writer has {fence.epoch}: it must stop writing"
+            )
+        if held < fence.epoch and not whole:
+            self._wire.exchange(command(b"UNWATCH"), 1)
+            raise EmptiedError(f"{fence.key} is gone, and with it perhaps every row: whole rows must be written")
 
 
 def _batches(rows: Sequence[bytes]) -> Iterator[Batch]:
     for start in range(0, len(rows), BATCH_USERS):
         part = rows[start : start + BATCH_USERS]
         yield b"".join(part), len(part)
+
+
+def _number(reply: bytes | None) -> int:
+    return int(reply or 0)
 
 
 def _micros(as_of_us: int | Micros, count: int) -> Micros:

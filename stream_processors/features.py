@@ -15,7 +15,7 @@ the broker at 3 (its transactional id has a newer owner), by Redis at 2 (the fen
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import structlog
@@ -36,6 +36,7 @@ from churn.topics import ACTIVITY, FEATURES, LABELS, MODELS
 from feature_repo.control import ModelsFollower
 from feature_repo.instruments import Instruments
 from feature_repo.online import OnlineWriter
+from stream_processors.figures import Figures
 from stream_processors.letters import DeadLetter, Ration, letter_of
 from stream_processors.midnights import Midnights
 from stream_processors.online_rows import OnlineRows
@@ -49,9 +50,6 @@ RETRY_US = 1_000_000
 
 BACKLOG_US = 500_000
 """A tick goes on for half a second while rows of a midnight are behind; a worker that is told to stop waits no longer."""
-
-PARTITION_GAUGES = ("churn_users", "churn_consumer_lag_records", "churn_watermark_seconds")
-"""What is said of a partition only while it is owned; its new owner says it then."""
 
 log = structlog.get_logger(__name__)
 WallClock = Callable[[], int]
@@ -75,6 +73,7 @@ class FeaturesRole:
         self._features_topic, self._labels_topic = FEATURES.name(prefix), LABELS.name(prefix)
         self._version = declaration.feature_set_version
         self._settings, self._instruments, self._wall_us = settings, instruments, wall_us
+        self._figures = Figures(instruments)
         self._online = OnlineRows(writer, f"{prefix}:fence:", instruments, wall_us)
         self._admission = Admission(layout_of(declaration), settings.max_future_minutes * 60_000_000)
         self._output = Output(config)
@@ -84,9 +83,9 @@ class FeaturesRole:
         self._letters: dict[int, list[DeadLetter]] = {}
         self._rations: dict[int, Ration] = defaultdict(Ration)
         self._checkpoints: dict[int, asyncio.Task[None]] = {}
-        self._midnights = Midnights(self._owned, self._take, self._measure)
+        self._midnights = Midnights(self._owned, self._take, self._figures.measure)
         self._problems: dict[str, str] = {}
-        self._retry_online_us = self._verified_us = 0
+        self._retry_online_us = self._verified_us = self._turn = 0
         self._follower = ModelsFollower(config, MODELS.name(prefix), settings.model_name, self._on_champions)
         self._follower.following.start()
 
@@ -122,7 +121,7 @@ class FeaturesRole:
         number = owned.state.number
         self._owned[number] = owned
         self._letters.setdefault(number, [])
-        self._show(owned)
+        self._figures.show(owned)
         self._announce(owned)
 
     def _announce(self, owned: OwnedPartition) -> None:
@@ -148,8 +147,7 @@ class FeaturesRole:
             except OutageError as error:
                 log.warning("partition given up without a last checkpoint", partition=number, error=str(error))
                 owned.changelog.close()
-            for gauge in PARTITION_GAUGES:
-                self._instruments.forget(gauge, partition=str(number))
+            self._figures.forget(number)
 
     # --- events ---
 
@@ -173,7 +171,7 @@ class FeaturesRole:
         owned.note(records, end_offset)
         passing("features.after_apply")
         self._instruments.observe("churn_batch_events", len(records))
-        self._measure(owned)
+        self._figures.measure(owned)
 
     def _refuse(self, number: int, refusals: Sequence[Refusal], batch: Sequence[Record]) -> None:
         headers = batch.headers() if isinstance(batch, Batch) else {}
@@ -182,28 +180,6 @@ class FeaturesRole:
         self._instruments.count("churn_unkept_letters", len(refusals) - len(kept))
         for reason, count in Counter(refusal.reason for refusal in refusals).items():
             self._instruments.count("churn_dead_letters", count, reason=reason)
-
-    def _measure(self, owned: OwnedPartition) -> None:
-        tally = owned.state.tally
-        counts = {
-            "churn_events": tally.accepted,
-            "churn_duplicate_events": tally.duplicate,
-            "churn_late_events": tally.late,
-            "churn_expired_events": tally.expired,
-            "churn_day_rolls": tally.rolls,
-            "churn_departed_users": tally.departed,
-        }
-        for name, count in counts.items():
-            self._instruments.count(name, count)
-        owned.state.tally = type(tally)()
-        self._show(owned)
-
-    def _show(self, owned: OwnedPartition) -> None:
-        label, clock = str(owned.state.number), owned.state.clock
-        self._instruments.set("churn_users", owned.state.present, partition=label)
-        self._instruments.set("churn_consumer_lag_records", owned.end_offset - owned.read_offset, partition=label)
-        if clock.watermark_us:  # before its first event a partition has no time
-            self._instruments.set("churn_watermark_seconds", clock.watermark_us / 1e6, partition=label)
 
     # --- effects ---
 
@@ -278,8 +254,17 @@ class FeaturesRole:
             self._verified_us = wall_us
         for owned in list(self._owned.values()):
             if (owned.emits_updates or owned.departed) and wall_us >= self._retry_online_us:
-                await self._try_online(owned, verify)
+                await self._try_online(self._write_online(owned, verify))
             self._start_checkpoint(owned, wall_us)
+        await self._write_waiting()
+
+    async def _write_waiting(self) -> None:
+        """Write one slice for one partition, the partitions in turn: users with new events, of any, come before the next."""
+        behind = [owned for owned in self._owned.values() if owned.emits_updates and owned.waiting]
+        if behind and self._wall_us() >= self._retry_online_us:
+            self._turn += 1
+            owned = behind[self._turn % len(behind)]
+            await self._try_online(self._online.write_waiting(owned))
 
     def _pass_time(self, owned: OwnedPartition, wall_us: int) -> None:
         if owned.idle(wall_us) and not owned.state.rolling:
@@ -293,13 +278,16 @@ class FeaturesRole:
         elif owned.emits_updates:
             self._emit_updates(owned)
 
-    async def _try_online(self, owned: OwnedPartition, verify: bool) -> None:
+    async def _write_online(self, owned: OwnedPartition, verify: bool) -> None:
+        if verify:
+            await self._online.verify(owned)
+        await self._online.delete_departed(owned)
+        if owned.emits_updates:
+            await self._online.write(owned)
+
+    async def _try_online(self, work: Awaitable[None]) -> None:
         try:
-            if verify:
-                await self._online.verify(owned)
-            await self._online.delete_departed(owned)
-            if owned.emits_updates:
-                await self._online.write(owned)
+            await work
             self._problems.pop("online store", None)
         except OutageError as error:
             self._problems["online store"] = str(error)

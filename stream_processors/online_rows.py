@@ -8,6 +8,8 @@ import structlog
 
 from churn.errors import OutageError
 from churn.fault_points import passing
+from churn.partition import Bits
+from churn.tiles import Slots
 from feature_repo.errors import EmptiedError
 from feature_repo.instruments import Instruments
 from feature_repo.online import OnlineWriter
@@ -68,16 +70,20 @@ class OnlineRows:
                 owned.forgotten += users
 
     async def write(self, owned: OwnedPartition) -> None:
-        """Write rows that are behind, those of users with new events first.
+        """Write rows of users with new events that are behind.
 
         Raises:
             OutageError: they are still behind; write again.
         """
         async with self._turn:
-            await self._write_stale(owned)
+            await self._write_taken(owned, *owned.take_stale(SLICE_USERS, 0, 0))
 
-    async def _write_stale(self, owned: OwnedPartition) -> None:
-        slots, bits = owned.take_stale(SLICE_USERS, MIDNIGHT_SLICE_USERS, MIDNIGHT_SLICE_CELLS)
+    async def write_waiting(self, owned: OwnedPartition) -> None:
+        """Write a slice of the rows that nobody waits for; raises as `write`."""
+        async with self._turn:
+            await self._write_taken(owned, *owned.take_stale(0, MIDNIGHT_SLICE_USERS, MIDNIGHT_SLICE_CELLS))
+
+    async def _write_taken(self, owned: OwnedPartition, slots: Slots, bits: Bits) -> None:
         if not len(slots):
             return
         arrived_us, owned.oldest_online_us = owned.oldest_online_us, 0

@@ -17,7 +17,7 @@ from churn.errors import DeclarationError, DefectError, InputError, OutageError
 from compose.redis_server import RedisServer
 from feature_repo.encoding import entity_key
 from feature_repo.errors import EmptiedError, FencedError
-from feature_repo.online import Fence, OnlineWriter
+from feature_repo.online import BATCH_USERS, Fence, OnlineWriter
 
 AS_OF = datetime(2026, 1, 5, 10, 0, 0, 123456, tzinfo=UTC)
 # Where a test asks Redis itself, its client is Any: redis-py's types know neither keys of bytes nor which replies are awaited.
@@ -139,8 +139,8 @@ def test_writer_frozen_between_look_and_write_is_fenced(
 ) -> None:
     fence, look = writer.claim("fence"), writer._held
 
-    def frozen(key: bytes) -> int:
-        held = look(key)
+    def frozen(watch: bytes) -> int:
+        held = look(watch)
         redis_client.set("fence", 2)
         return held
 
@@ -148,6 +148,23 @@ def test_writer_frozen_between_look_and_write_is_fenced(
     with pytest.raises(FencedError, match="held by epoch 2"):
         writer.write(["u1"], ONE_ROW, AS_OF_US, fence=fence)
     assert redis_client.keys() == [b"fence"]
+
+
+def test_writer_frozen_between_two_batches_is_fenced(
+    redis_client: "redis.Redis", writer: OnlineWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fence, exchange, users = writer.claim("fence"), writer._wire.exchange, [f"u{n}" for n in range(2 * BATCH_USERS)]
+
+    def frozen(commands: bytes, replies: int) -> list[Any]:
+        received = exchange(commands, replies)
+        if replies > BATCH_USERS:  # the first batch is written, and the fence was looked at for the next
+            redis_client.set("fence", 2)
+        return received
+
+    monkeypatch.setattr(writer._wire, "exchange", frozen)
+    with pytest.raises(FencedError, match="held by epoch 2"):
+        writer.write(users, np.ones((len(users), 4), np.float32), AS_OF_US, fence=fence)
+    assert redis_client.dbsize() == BATCH_USERS + 1
 
 
 def test_holder_of_the_fence_writes(redis_client: "redis.Redis", writer: OnlineWriter) -> None:
