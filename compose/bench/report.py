@@ -11,6 +11,8 @@ from compose.bench import charts
 METHOD: Mapping[str, str] = {
     "stream": "The features worker alone on preloaded topics, from its readiness until every offset is committed: fetch,"
     " decode, contract, duplicates, tiles, features, changelog transaction, Redis, features topic.",
+    "pair": "The same with two workers of one group, from the moment that both go on before a full topic; the CPU is that of"
+    " both, `busiest_worker_share` what one of them had of it.",
     "stock": "The same work, all features and Redis included, in stock Faust.",
     "ratio_to_stock": "How many times as many events the stream does in a second, and (`by_cpu`) for the same CPU.",
     "peers": "A smaller task than the stream's on each engine: thirteen features from day tiles (sessions, lessons, minutes"

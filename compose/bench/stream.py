@@ -47,7 +47,7 @@ def measure_one(bench: Bench, load: Load, mode: Mode) -> dict[str, Any]:
     with bench.fresh(f"bench-{load}-{mode}") as settings:
         publish(bench, settings, load, mode, bench.sizes.events)
         samples, cpu_seconds = _run_worker(bench, settings)
-        figures = _figures(samples, cpu_seconds) | {"rows_in_redis": rows_in_redis(bench)}
+        figures = rate_figures(samples, cpu_seconds) | {"rows_in_redis": rows_in_redis(bench)}
     bench.say(f"stream, {load}, {mode}: {figures['events_per_second']:,.0f} events/s")
     return {"events": bench.sizes.events, "users": bench.sizes.users, "load": load, "mode": mode, **figures}
 
@@ -103,7 +103,8 @@ def _wait_started(bench: Bench) -> float:
     return asked[0]
 
 
-def _figures(samples: list[Sample], cpu_seconds: float) -> dict[str, Any]:
+def rate_figures(samples: list[Sample], cpu_seconds: float) -> dict[str, Any]:
+    """Return rates from samples of what was committed, the first at the start, and the CPU that it took."""
     first, last = samples[0], samples[-1]
     seconds = last.at_seconds - first.at_seconds
     return {
