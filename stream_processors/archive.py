@@ -47,6 +47,7 @@ class ArchiveRole:
     """Owns partitions of the activity topic, in a consumer group of its own."""
 
     name = "archive"
+    round_seconds = 0.5  # nobody waits for the archive
 
     def __init__(
         self, settings: Settings, declaration: Declaration, instruments: Instruments, wall_us: Callable[[], int]

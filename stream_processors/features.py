@@ -59,6 +59,7 @@ class FeaturesRole:
     """Owns partitions of the activity topic."""
 
     name = "features"
+    round_seconds = 0.02
 
     def __init__(
         self,
@@ -238,12 +239,21 @@ class FeaturesRole:
         wall_us = self._wall_us()
         await self._pass(wall_us)
         # What nobody waits for goes on without the pause between two ticks, in which events have their turn all the same.
-        while self._has_backlog() and self._wall_us() - wall_us < BACKLOG_US:
+        while self._with_backlog() and self._wall_us() - wall_us < BACKLOG_US:
+            await self._write_waiting(self._wall_us() + self._settings.emit_interval_ms * 1000)
             await self._pass(self._wall_us())
 
-    def _has_backlog(self) -> bool:
-        able, mine = self._wall_us() >= self._retry_online_us, self._owned.values()
-        return able and any(owned.emits_updates and owned.waiting for owned in mine)
+    def _with_backlog(self) -> list[OwnedPartition]:
+        """Return whose rows are behind that nobody waits for, if the online store takes any now."""
+        if self._wall_us() < self._retry_online_us:
+            return []
+        return [owned for owned in self._owned.values() if owned.emits_updates and owned.waiting]
+
+    async def _write_waiting(self, until_us: int) -> None:
+        """Write slice after slice, the partitions in turn, for as long as users with new events may wait."""
+        while self._wall_us() < until_us and (behind := self._with_backlog()):
+            self._turn += 1
+            await self._try_online(self._online.write_waiting(behind[self._turn % len(behind)]))
 
     async def _pass(self, wall_us: int) -> None:
         for owned in list(self._owned.values()):
@@ -256,15 +266,6 @@ class FeaturesRole:
             if (owned.emits_updates or owned.departed) and wall_us >= self._retry_online_us:
                 await self._try_online(self._write_online(owned, verify))
             self._start_checkpoint(owned, wall_us)
-        await self._write_waiting()
-
-    async def _write_waiting(self) -> None:
-        """Write one slice for one partition, the partitions in turn: users with new events, of any, come before the next."""
-        behind = [owned for owned in self._owned.values() if owned.emits_updates and owned.waiting]
-        if behind and self._wall_us() >= self._retry_online_us:
-            self._turn += 1
-            owned = behind[self._turn % len(behind)]
-            await self._try_online(self._online.write_waiting(owned))
 
     def _pass_time(self, owned: OwnedPartition, wall_us: int) -> None:
         if owned.idle(wall_us) and not owned.state.rolling:

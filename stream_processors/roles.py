@@ -7,10 +7,11 @@ from churn.records import Record
 
 
 class Role(Protocol):
-    """The owner of partitions of one topic."""
+    """The owner of partitions of one topic; `round_seconds` is the least time from one fetch to the next."""
 
     name: str
     topic: str
+    round_seconds: float
 
     async def acquire(self, partitions: Iterable[int], generation: int) -> Mapping[int, int]:
         """Load what these partitions need; returns where to start reading (absent: at the committed offset)."""

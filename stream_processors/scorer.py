@@ -46,6 +46,7 @@ class ScorerRole:
     """Owns partitions of the features topic."""
 
     name = "scorer"
+    round_seconds = 0.01
 
     def __init__(
         self,
