@@ -15,7 +15,7 @@ from feature_repo.declared import load
 from feature_repo.reader import OnlineReader
 from producers.publisher import Publisher
 
-READ_EVERY_SECONDS = 0.002
+READ_EVERY_SECONDS = 0.005
 FEATURE = "sessions_7d"
 
 
