@@ -36,7 +36,7 @@ def _bars(axis: Any, engines: Figures, loads: Sequence[str], figure: str) -> Non
     axis.set_yticks([number + 0.4 - height / 2 for number in range(len(engines))], list(engines))
     axis.invert_yaxis()
     axis.set_xscale("log")
-    axis.margins(x=0.3)
+    axis.margins(x=0.45)
     axis.set_title(f"{_words(figure)} (log scale)", fontsize=9)
 
 
