@@ -100,10 +100,13 @@ def create_app(settings: Settings, goal: Goal) -> faust.App:
     declaration = load(settings.declaration)
     layout = layout_of(declaration)
     counting, features, rows = Counting(layout), PlainFeatures(layout), Rows(settings, declaration.feature_names)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         f"{settings.topic_prefix}-stock",
         broker=[f"kafka://{server}" for server in settings.kafka_bootstrap_servers.split(",")],
         store="memory://",
+        # Stays empty, but Faust makes the folder, by default where the process starts.
+        datadir=str(settings.data_dir / "faust"),
         web_enabled=False,
         topic_partitions=settings.partitions,
         topic_replication_factor=1,
