@@ -161,8 +161,8 @@ class OnlineWriter:
 
     def _send_fenced(self, batches: Sequence[Batch], fence: Fence, whole: bool) -> bool:
         unfenced, held = False, None
-        for left, (commands, count) in zip(range(len(batches) - 1, -1, -1), batches, strict=True):
-            before, held = self._transact(commands, count, fence, whole, held, goes_on=left > 0)
+        for number, (commands, count) in enumerate(batches, 1):
+            before, held = self._transact(commands, count, fence, whole, held, goes_on=number < len(batches))
             unfenced |= before == 0
         return unfenced
 

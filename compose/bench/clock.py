@@ -1,7 +1,9 @@
-"""The wall clock of measurements, and percentiles of delays."""
+"""The clocks of measurements, wall and CPU, and percentiles of delays."""
 
 import time
 from collections.abc import Sequence
+
+import psutil
 
 from compose.bench_api import percentile
 
@@ -9,6 +11,12 @@ from compose.bench_api import percentile
 def now_us() -> int:
     """Return the wall clock in microseconds, the clock of Kafka's timestamps."""
     return time.time_ns() // 1000
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time, user and system, that a process has used so far."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def percentiles(name: str, delays_us: Sequence[int]) -> dict[str, float | None]:

@@ -3,10 +3,9 @@
 import time
 from typing import Any
 
-import psutil
-
 from churn.settings import Settings
 from churn.topics import ACTIVITY
+from compose.bench.clock import cpu_seconds
 from compose.bench.load import Load
 from compose.bench.plan import PATIENT, Bench
 from compose.bench.stream import DONE_SECONDS, Sample, publish, rate_figures
@@ -28,9 +27,9 @@ def measure_one(bench: Bench, load: Load) -> dict[str, Any]:
         for child in children:
             child.freeze()
         publish(bench, settings, load, "live", bench.sizes.events)
-        samples, cpu_seconds = _run(settings, children)
-    figures = {"workers": len(children), **rate_figures(samples, sum(cpu_seconds))}
-    figures["busiest_worker_share"] = round(max(cpu_seconds) / max(sum(cpu_seconds), 1e-9), 3)
+        samples, spent = _run(settings, children)
+    figures = {"workers": len(children), **rate_figures(samples, sum(spent))}
+    figures["busiest_worker_share"] = round(max(spent) / max(sum(spent), 1e-9), 3)
     bench.say(f"pair, {load}: {figures['events_per_second']:,.0f} events/s")
     return figures
 
@@ -38,7 +37,7 @@ def measure_one(bench: Bench, load: Load) -> dict[str, Any]:
 def _run(settings: Settings, children: list[Child]) -> tuple[list[Sample], list[float]]:
     lag = Lag(settings, "features", ACTIVITY)
     try:
-        end, before = lag.ends(), [_cpu_seconds(child) for child in children]
+        end, before = lag.ends(), [cpu_seconds(child.pid) for child in children]
         samples = [Sample(time.perf_counter(), 0)]
         for child in children:
             child.thaw()
@@ -50,11 +49,6 @@ def _run(settings: Settings, children: list[Child]) -> tuple[list[Sample], list[
             return samples[-1].committed >= end
 
         wait_until(all_committed, DONE_SECONDS, f"all {end:,} events are committed")
-        return samples, [_cpu_seconds(child) - spent for child, spent in zip(children, before, strict=True)]
+        return samples, [cpu_seconds(child.pid) - spent for child, spent in zip(children, before, strict=True)]
     finally:
         lag.close()
-
-
-def _cpu_seconds(child: Child) -> float:
-    times = psutil.Process(child.pid).cpu_times()
-    return float(times.user + times.system)

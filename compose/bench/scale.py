@@ -13,7 +13,7 @@ from churn.kafka_config import client_config
 from churn.settings import Settings
 from churn.topics import ACTIVITY
 from compose.bench import stream
-from compose.bench.clock import now_us
+from compose.bench.clock import cpu_seconds, now_us
 from compose.bench.load import chosen_users, event, everyone, user_name
 from compose.bench.plan import PATIENT, Bench
 from compose.processes import Child, wait_until
@@ -57,13 +57,12 @@ def _measure(bench: Bench, users: int) -> dict[str, Any]:
 
 def _cpu_us(bench: Bench, settings: Settings, child: Child, publish: Callable[[], None], count: int) -> float:
     """Publish events while the worker is frozen; returns the CPU that it then spends on each."""
-    process = psutil.Process(child.pid)
     child.freeze()
     publish()
-    cpu_before = sum(process.cpu_times()[:2])
+    cpu_before = cpu_seconds(child.pid)
     child.thaw()
     wait_committed(bench, settings)
-    return round(1e6 * (sum(process.cpu_times()[:2]) - cpu_before) / count, 2)
+    return round(1e6 * (cpu_seconds(child.pid) - cpu_before) / count, 2)
 
 
 def _publish_few(bench: Bench, settings: Settings, users: int, count: int) -> None:

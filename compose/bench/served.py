@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
 import redis
 
 from churn.declaration import Declaration
@@ -17,6 +16,7 @@ from churn.model import Scorer
 from churn.scores import Champion
 from churn.settings import Settings
 from churn.topics import ACTIVITY, FEATURES, MODELS
+from compose.bench.clock import cpu_seconds
 from compose.bench.plan import PATIENT, Bench
 from compose.waiting import wait_done
 from feature_repo import bundles
@@ -51,7 +51,7 @@ class Served:
         stack = self.bench.stack
         children = {"kafka": stack.kafka.child, "redis": stack.redis.child, **stack.supervisor.children}
         pids = {name: child.pid for name, child in children.items() if child and child.is_running}
-        return {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in {**pids, "load": os.getpid()}.items()}
+        return {name: cpu_seconds(pid) for name, pid in {**pids, "load": os.getpid()}.items()}
 
 
 def used_bytes(bench: Bench) -> int:

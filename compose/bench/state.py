@@ -9,12 +9,11 @@ import time
 import urllib.request
 from typing import Any
 
-import psutil
 import redis
 
 from churn.layout import DAY_US
 from churn.settings import Settings
-from compose.bench.clock import now_us
+from compose.bench.clock import cpu_seconds, now_us
 from compose.bench.feed import feed, publisher_of, random_users
 from compose.bench.load import event, user_name
 from compose.bench.midnight import Midnight, watching_midnight
@@ -106,7 +105,7 @@ def _metric(bench: Bench, name: str) -> float:
 def _cpu_seconds(bench: Bench) -> dict[str, float]:
     stack = bench.stack
     children = {"worker": stack.supervisor.children["features"], "redis": stack.redis.child, "kafka": stack.kafka.child}
-    return {name: sum(psutil.Process(child.pid).cpu_times()[:2]) for name, child in children.items() if child}
+    return {name: cpu_seconds(child.pid) for name, child in children.items() if child}
 
 
 def _roll(bench: Bench, settings: Settings, users: int) -> dict[str, Any]:
@@ -125,14 +124,14 @@ def _roll(bench: Bench, settings: Settings, users: int) -> dict[str, Any]:
 
         published = feed(settings, random_users(names), ROLL_RATE, probes, goes_on)
         wait_until(lambda: not probes.waiting(), PATIENCE_SECONDS, "every probe has features in Redis")
-    cpu_seconds = {name: round(spent - cpu_before[name], 2) for name, spent in _cpu_seconds(bench).items()}
+    cpu = {name: round(spent - cpu_before[name], 2) for name, spent in _cpu_seconds(bench).items()}
     found = probes.figures(probes.arrivals(settings, starts))
     bench.say(f"day roll: in Redis after {(midnight.redis_us - began_us) / 1e6:.1f} s")
     return {
         "rows_on_topic": midnight.rows,
         "seconds_to_topic": round((midnight.topic_us - began_us) / 1e6, 3),
         "seconds_to_redis": round((midnight.redis_us - began_us) / 1e6, 3),
-        "cpu_seconds": cpu_seconds,
+        "cpu_seconds": cpu,
         "live_events": published,
         "longest_live_hold_up_ms": found["arrival_to_features_max_ms"],
         "live_arrival_to_features_p99_ms": found["arrival_to_features_p99_ms"],

@@ -9,13 +9,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import redis
 
 from churn.kafka_config import client_config
 from churn.layout import DAY_US
 from churn.settings import Settings
 from churn.topics import ACTIVITY
+from compose.bench.clock import cpu_seconds
 from compose.bench.load import Load, Mode, events
 from compose.bench.plan import Bench
 from compose.local import answers_ok
@@ -46,8 +46,8 @@ def measure_one(bench: Bench, load: Load, mode: Mode) -> dict[str, Any]:
     """Return the figures of one load in one mode."""
     with bench.fresh(f"bench-{load}-{mode}") as settings:
         publish(bench, settings, load, mode, bench.sizes.events)
-        samples, cpu_seconds = _run_worker(bench, settings)
-        figures = rate_figures(samples, cpu_seconds) | {"rows_in_redis": rows_in_redis(bench)}
+        samples, spent = _run_worker(bench, settings)
+        figures = rate_figures(samples, spent) | {"rows_in_redis": rows_in_redis(bench)}
     bench.say(f"stream, {load}, {mode}: {figures['events_per_second']:,.0f} events/s")
     return {"events": bench.sizes.events, "users": bench.sizes.users, "load": load, "mode": mode, **figures}
 
@@ -69,11 +69,10 @@ def _past_days(now_us: int) -> tuple[int, int]:
 
 def _run_worker(bench: Bench, settings: Settings) -> tuple[list[Sample], float]:
     child = bench.stack.start_service("features", wait=False)
-    process = psutil.Process(child.pid)
     lag = Lag(settings, "features", ACTIVITY)
     try:
         end, samples = lag.ends(), [Sample(_wait_started(bench), 0)]
-        cpu_before = sum(process.cpu_times()[:2])
+        cpu_before = cpu_seconds(child.pid)
 
         def all_committed() -> bool:
             child.check()
@@ -81,7 +80,7 @@ def _run_worker(bench: Bench, settings: Settings) -> tuple[list[Sample], float]:
             return samples[-1].committed >= end
 
         wait_until(all_committed, DONE_SECONDS, f"all {end:,} events are committed")
-        return samples, sum(process.cpu_times()[:2]) - cpu_before
+        return samples, cpu_seconds(child.pid) - cpu_before
     finally:
         lag.close()
 
@@ -103,7 +102,7 @@ def _wait_started(bench: Bench) -> float:
     return asked[0]
 
 
-def rate_figures(samples: list[Sample], cpu_seconds: float) -> dict[str, Any]:
+def rate_figures(samples: list[Sample], cpu_spent: float) -> dict[str, Any]:
     """Return rates from samples of what was committed, the first at the start, and the CPU that it took."""
     first, last = samples[0], samples[-1]
     seconds = last.at_seconds - first.at_seconds
@@ -111,7 +110,7 @@ def rate_figures(samples: list[Sample], cpu_seconds: float) -> dict[str, Any]:
         "seconds_to_commit": round(seconds, 2),
         "events_per_second": round(last.committed / seconds),
         "steady_events_per_second": round(_steady(samples)),
-        "worker_cpu_us_per_event": round(1e6 * cpu_seconds / last.committed, 2),
+        "worker_cpu_us_per_event": round(1e6 * cpu_spent / last.committed, 2),
     }
 
 

@@ -11,7 +11,9 @@ import redis
 from churn.fault_points import POINTS
 from compose.chaos.stage import Stage
 from compose.chaos.traffic import Traffic
+from compose.kafka import KafkaServer
 from compose.processes import StartTimeoutError, wait_until
+from compose.redis_server import RedisServer
 
 ROLES = ("features", "scorer", "archive")
 BEYOND_SESSION_SECONDS = 8.0
@@ -137,38 +139,40 @@ def turn(link: Path, target: Path) -> None:
     fresh.replace(link)
 
 
-def kafka_killed(scene: Scene, chance: random.Random) -> None:
-    """End the broker at once and start it on what it had written."""
-    scene.stage.stack.kafka.kill()
-    time.sleep(chance.uniform(0.0, 2.0))  # how long it is away
-    scene.stage.stack.kafka.start()
+def killed(server: Callable[[Scene], KafkaServer | RedisServer]) -> Strike:
+    """End a server at once and start it on what it had written: Kafka on its log, Redis on nothing."""
+
+    def strike(scene: Scene, chance: random.Random) -> None:
+        server(scene).kill()
+        time.sleep(chance.uniform(0.0, 2.0))  # how long it is away
+        server(scene).start()
+
+    return strike
+
+
+def frozen(server: Callable[[Scene], KafkaServer | RedisServer], most_seconds: float) -> Strike:
+    """Stop a server for a moment; connections stay open."""
+
+    def strike(scene: Scene, chance: random.Random) -> None:
+        server(scene).freeze()
+        time.sleep(chance.uniform(1.0, most_seconds))  # how long it is away
+        server(scene).thaw()
+
+    return strike
+
+
+def kafka_of(scene: Scene) -> KafkaServer:
+    return scene.stage.stack.kafka
+
+
+def redis_of(scene: Scene) -> RedisServer:
+    return scene.stage.stack.redis
 
 
 def kafka_restarted(scene: Scene, _: random.Random) -> None:
     """Stop the broker in good order and start it."""
-    scene.stage.stack.kafka.stop()
-    scene.stage.stack.kafka.start()
-
-
-def kafka_frozen(scene: Scene, chance: random.Random) -> None:
-    """Stop the broker for a moment; connections stay open."""
-    scene.stage.stack.kafka.freeze()
-    time.sleep(chance.uniform(1.0, 5.0))  # how long it is away
-    scene.stage.stack.kafka.thaw()
-
-
-def redis_killed(scene: Scene, chance: random.Random) -> None:
-    """End Redis, which forgets everything, and start it."""
-    scene.stage.stack.redis.kill()
-    time.sleep(chance.uniform(0.0, 2.0))  # how long it is away
-    scene.stage.stack.redis.start()
-
-
-def redis_frozen(scene: Scene, chance: random.Random) -> None:
-    """Stop Redis for a moment; connections stay open."""
-    scene.stage.stack.redis.freeze()
-    time.sleep(chance.uniform(1.0, 4.0))  # how long it is away
-    scene.stage.stack.redis.thaw()
+    kafka_of(scene).stop()
+    kafka_of(scene).start()
 
 
 def redis_emptied(scene: Scene, _: random.Random) -> None:
@@ -201,11 +205,11 @@ def _of_role(role: str) -> tuple[Kind, ...]:
 KINDS: tuple[Kind, ...] = (
     *(kind for role in ROLES for kind in _of_role(role)),
     Kind("archive folder away", "archive", archive_away, ("archive",)),
-    Kind("Kafka killed", "servers", kafka_killed, ROLES),
+    Kind("Kafka killed", "servers", killed(kafka_of), ROLES),
     Kind("Kafka restarted", "servers", kafka_restarted, ROLES),
-    Kind("Kafka frozen", "servers", kafka_frozen, ROLES),
-    Kind("Redis killed", "servers", redis_killed, ("features", "scorer")),
-    Kind("Redis frozen", "servers", redis_frozen, ("features", "scorer")),
+    Kind("Kafka frozen", "servers", frozen(kafka_of, 5.0), ROLES),
+    Kind("Redis killed", "servers", killed(redis_of), ("features", "scorer")),
+    Kind("Redis frozen", "servers", frozen(redis_of, 4.0), ("features", "scorer")),
     Kind("Redis emptied", "servers", redis_emptied, ("features", "scorer")),
     Kind("burst of duplicates", "servers", burst("duplicates"), ("features",)),
     Kind("burst of disorder", "servers", burst("disorder"), ("features",)),
