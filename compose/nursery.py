@@ -83,6 +83,7 @@ class NurserySupervisor(Supervisor):
         if before is not None:
             before.kill()  # what is left of its group
         spec.log_path.parent.mkdir(parents=True, exist_ok=True)
+        spec.log_path.touch()  # whoever waits for a line of it finds the file
         self.children[spec.name] = ForkedChild(spec, cast("subprocess.Popen[bytes]", self._fork(spec)))
         return self.children[spec.name]
 

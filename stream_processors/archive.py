@@ -18,7 +18,7 @@ from churn.records import Record
 from churn.settings import Settings
 from churn.topics import ACTIVITY, DEAD_LETTERS
 from feature_repo.instruments import Instruments
-from stream_processors.changelog import committed_offsets
+from stream_processors.reading import committed_offsets
 from stream_processors.remembering import Log, remember_ids
 from stream_processors.segments import SegmentWriter
 

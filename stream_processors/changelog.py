@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from churn.errors import DataError, OutageError
 from churn.fault_points import passing
@@ -19,10 +19,7 @@ from churn.kafka_config import ClientConfig
 from churn.packing import META_KEY, SUMMARY_KEY, PartitionMeta, decode_meta, encode_meta
 from churn.topics import LARGE_MESSAGE_BYTES
 from stream_processors.letters import DeadLetter
-
-TIMEOUT_SECONDS = 30.0
-READ_AT_ONCE = 10_000
-MAX_SILENT_READS = 150
+from stream_processors.reading import MAX_SILENT_READS, READ_AT_ONCE, TIMEOUT_SECONDS, reader
 
 
 class FencedOwnerError(OutageError):
@@ -205,36 +202,3 @@ def _take(latest: dict[bytes, bytes], message: Message) -> bool:
     else:
         latest[key] = value
     return False
-
-
-def reader(config: ClientConfig) -> Consumer:
-    """Return a consumer for reading a partition by hand, tuned for bulk (defaults idle 80 % of the time)."""
-    return Consumer(
-        {
-            **config,
-            "group.id": "churn-readers",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-            "isolation.level": "read_committed",
-            "fetch.queue.backoff.ms": 5,
-            "fetch.message.max.bytes": 4_194_304,
-            "log_level": 2,
-        }
-    )
-
-
-def committed_offsets(config: ClientConfig, group: str, topic: str, partitions: Sequence[int]) -> dict[int, int]:
-    """Return where a consumer group stands; 0 where it has never been.
-
-    Raises:
-        OutageError: Kafka does not answer.
-    """
-    consumer = Consumer({**config, "group.id": group, "enable.auto.commit": False, "log_level": 2})
-    try:
-        places = consumer.committed([TopicPartition(topic, p) for p in partitions], timeout=TIMEOUT_SECONDS)
-        return {place.partition: max(0, place.offset) for place in places}
-    except KafkaException as error:
-        raise OutageError(f"the offsets of group {group} cannot be read: {error.args[0].str()}") from error
-    finally:
-        consumer.close()

@@ -1,9 +1,8 @@
 """The activity topic from its first event on: what retention has dropped comes from the archive, the rest from the log."""
 
-import time
 from collections.abc import Iterator
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from churn.errors import OutageError
 from churn.kafka_config import client_config
@@ -11,17 +10,12 @@ from churn.records import Record
 from churn.settings import Settings
 from churn.topics import ACTIVITY
 from stream_processors.archived import archived
-from stream_processors.changelog import READ_AT_ONCE, TIMEOUT_SECONDS, reader
+from stream_processors.reading import MAX_SILENT_READS, READ_AT_ONCE, reader, watermarks
 from stream_processors.remembering import record_of
 
-MAX_SILENT_READS = 150
 BATCH_RECORDS = 10_000
 PREFETCHED_KB = 16_384
 """Of each partition; partitions that are read side by side hold this much each, and by default four times as much."""
-
-LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
-LEADERLESS_TRIES, LEADERLESS_PAUSE_SECONDS = 60, 0.5
-"""A topic that was made a moment ago has no leader yet; one whose broker died has another within seconds."""
 
 
 class History:
@@ -40,7 +34,7 @@ class History:
         """
         consumer = reader(self._config)
         try:
-            low, end = _watermarks(consumer, TopicPartition(self.topic, number))
+            low, end = watermarks(consumer, TopicPartition(self.topic, number))
         except KafkaException as error:
             raise self._outage(number, error) from error
         finally:
@@ -92,19 +86,6 @@ class History:
 
     def _outage(self, number: int, error: KafkaException) -> OutageError:
         return OutageError(f"{self.topic} partition {number} cannot be read: {error.args[0].str()}")
-
-
-def _watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
-    for _ in range(LEADERLESS_TRIES):
-        try:
-            low, end = consumer.get_watermark_offsets(place, timeout=TIMEOUT_SECONDS)
-        except KafkaException as error:
-            if error.args[0].code() not in LEADERLESS:
-                raise
-            time.sleep(LEADERLESS_PAUSE_SECONDS)
-        else:
-            return int(low), int(end)
-    raise OutageError(f"{place.topic} partition {place.partition} has no leader; run it again when it has one")
 
 
 def _is_end(message: Message) -> bool:

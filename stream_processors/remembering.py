@@ -14,7 +14,7 @@ from churn.duplicates import DuplicateFilter, rebuild_from
 from churn.errors import OutageError
 from churn.kafka_config import ClientConfig
 from churn.records import Record
-from stream_processors.changelog import MAX_SILENT_READS, READ_AT_ONCE, TIMEOUT_SECONDS, reader
+from stream_processors.reading import MAX_SILENT_READS, READ_AT_ONCE, TIMEOUT_SECONDS, at_leader, reader, watermarks
 
 CLOCKS_APART_MS = 3_600_000
 """Letters carry the time of their worker, records that of the broker; clocks are less than an hour apart."""
@@ -43,14 +43,15 @@ def remember_ids(
     consumer = reader(log.config)
     try:
         place = TopicPartition(log.activity, log.number)
-        low, end = consumer.get_watermark_offsets(place, timeout=TIMEOUT_SECONDS)
+        low, end = watermarks(consumer, place)
         start = max(low, rebuild_from(next_offset))
         if start < min(next_offset, end):
             consumer.assign([TopicPartition(log.activity, log.number, start)])
             _remember(consumer, log, min(next_offset, end), admission, seen, rebuilt_below)
-        return int(end)
     except KafkaException as error:
         raise OutageError(f"{log.activity} partition {log.number} cannot be read: {error.args[0].str()}") from error
+    else:
+        return end
     finally:
         consumer.close()
 
@@ -100,7 +101,8 @@ def refused_offsets(log: Log, since_ms: int) -> set[int]:
     """Return which records of the partition have dead letters, by the letters written since then."""
     consumer = reader(log.config)
     try:
-        (first,) = consumer.offsets_for_times([TopicPartition(log.letters, 0, max(0, since_ms))], TIMEOUT_SECONDS)
+        place = TopicPartition(log.letters, 0, max(0, since_ms))
+        (first,) = at_leader(place, lambda: consumer.offsets_for_times([place], TIMEOUT_SECONDS))
         if first.offset < 0:  # no letter is as young
             return set()
         consumer.assign([first])

@@ -16,9 +16,9 @@ from churn.admission import Admission
 from churn.errors import InputError, OutageError
 from churn.kafka_config import ClientConfig
 from churn.records import Record
-from stream_processors.changelog import TIMEOUT_SECONDS, reader
 from stream_processors.letters import ATTEMPTS_HEADER, FIRST_SEEN_HEADER
 from stream_processors.outputs import Output
+from stream_processors.reading import TIMEOUT_SECONDS, reader
 
 MARK_HEADER = "replayed"
 LETTERS_AT_ONCE = 500

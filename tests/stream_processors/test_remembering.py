@@ -12,7 +12,7 @@ from churn.topics import ACTIVITY, DEAD_LETTERS
 from compose.kafka import KafkaServer
 from compose.topic_admin import ensure_topics
 from stream_processors import remembering
-from stream_processors.changelog import reader
+from stream_processors.reading import reader
 from stream_processors.remembering import Log
 from tests.api.building import DECLARATION, settings
 
