@@ -6,7 +6,7 @@ streaming update, batch computation, Feast schema, model input order, documentat
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import yaml
@@ -84,7 +84,10 @@ class Register:
 
 @dataclass(frozen=True)
 class Feature:
-    """One input of the model: an aggregate of one counter (or register) with the sentence that explains it."""
+    """One input of the model: an aggregate of one counter (or register) with the sentence that explains it.
+
+    `usual` names the feature whose value stands for `{usual}` in the sentence; empty without one.
+    """
 
     name: str
     aggregate: Aggregate
@@ -95,6 +98,11 @@ class Feature:
     half_life_days: float = 0.0
     cap: int = 0
     value: str = ""
+    usual: str = ""
+
+
+WORDS = frozenset({"says", "usual"})
+"""What of a feature changes its sentence and not its value."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +132,8 @@ class Declaration:
 
     @property
     def feature_set_version(self) -> str:
-        """Return 12 hex digits that name counters, registers and features as they are computed (not the sentences)."""
-        computed = [tuple(v for k, v in vars(f).items() if k != "says") for f in self.features]
+        """Return 12 hex digits that name counters, registers and features as they are computed (not their words)."""
+        computed = [tuple(v for k, v in vars(f).items() if k not in WORDS) for f in self.features]
         facts = (computed, _plain(self.counters), _plain(self.registers), sorted(self.activity_events))
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
@@ -212,22 +220,27 @@ def _register(section: Section) -> Register:
 
 
 def _features(section: Section, registers: Mapping[str, Register]) -> list[Feature]:
+    usual = section.text("usual", "")
+    return [replace(feature, usual=usual) for feature in _computed(section, registers)]
+
+
+def _computed(section: Section, registers: Mapping[str, Register]) -> list[Feature]:
     aggregate = _aggregate(section)
     source, says = section.text(aggregate.value), section.text("says")
     if aggregate in WINDOWED:
-        section.allow(aggregate.value, "windows", "says", *(["per"] if aggregate in AVERAGED else []))
+        section.allow(aggregate.value, "windows", *WORDS, *(["per"] if aggregate in AVERAGED else []))
         per = section.text("per") if aggregate in AVERAGED else ""
         return [_windowed(section, aggregate, source, says, per, days) for days in section.integers("windows")]
     if aggregate in DECAYING:
-        section.allow(aggregate.value, "half_lives", "says")
+        section.allow(aggregate.value, "half_lives", *WORDS)
         return [_decayed(section, aggregate, source, says, days) for days in section.numbers("half_lives")]
     if aggregate is Aggregate.IS:
-        section.allow(aggregate.value, "value", "says")
+        section.allow(aggregate.value, "value", *WORDS)
         return _one_hot(section, source, says, registers)
     if aggregate in RECENCY:
-        section.allow(aggregate.value, "cap", "says")
+        section.allow(aggregate.value, "cap", *WORDS)
         return [Feature(section.name, aggregate, source, says, cap=section.integer("cap", 90))]
-    section.allow(aggregate.value, "says", *(["per"] if aggregate in AVERAGED else []))
+    section.allow(aggregate.value, *WORDS, *(["per"] if aggregate in AVERAGED else []))
     return [Feature(section.name, aggregate, source, says, per=section.text("per") if aggregate in AVERAGED else "")]
 
 
@@ -322,3 +335,13 @@ def _check_features(root: Section, declaration: Declaration) -> None:
         if feature.name in seen or "{" in feature.name:
             raise where(f"{feature.name}: the name stands twice or has an unfilled placeholder")
         seen.add(feature.name)
+    _check_usual(root, declaration)
+
+
+def _check_usual(root: Section, declaration: Declaration) -> None:
+    for feature in declaration.features:
+        where = root.section("features").error
+        if feature.usual and feature.usual not in declaration.feature_names:
+            raise where(f"{feature.name}: usual: no feature is named `{feature.usual}`")
+        if bool(feature.usual) != ("{usual}" in feature.says):
+            raise where(f"{feature.name}: `usual` and {{usual}} in `says` need each other")

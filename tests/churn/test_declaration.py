@@ -45,6 +45,15 @@ def test_sentences_do_not_change_the_version_and_windows_do() -> None:
     assert declared("scale: 100", "scale: 10").feature_set_version != version
 
 
+SAYS_USUAL = ('says: "spent {value} in', 'usual: plan_pro, says: "(usually {usual}) spent {value} in')
+
+
+def test_a_sentence_may_name_the_feature_that_is_usual_and_the_version_stays() -> None:
+    found = declared(*SAYS_USUAL)
+    assert [feature.usual for feature in found.features] == ["plan_pro", "plan_pro", "", ""]
+    assert found.feature_set_version == declared().feature_set_version
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -69,6 +78,9 @@ def test_sentences_do_not_change_the_version_and_windows_do() -> None:
         ("sum: spent", "total: spent, sum: spent", "exactly one of sum, days, .* is needed, got"),
         ("spent_{window}d", "spent", "features: spent: the name stands twice"),
         ("is: plan", "is: country", "register `country` is not declared; declared are"),
+        ("is: plan,", "usual: spent, is: plan,", "plan_free: usual: no feature is named `spent`"),
+        ("is: plan,", "usual: spent_7d, is: plan,", "plan_free: `usual` and {usual} in `says` need each other"),
+        ("plan is", "usually {usual}", "plan_free: `usual` and {usual} in `says` need each other"),
         ("features:", "label: {horizon_days: 31}\nfeatures:", "label: horizon_days is 1 to 30, got 31"),
         ("features:", "label: {exclude: {plan: gold}}\nfeatures:", "exclude: register `plan` has no value `gold`"),
     ],
