@@ -12,7 +12,7 @@ BANDS: tuple[Band, ...] = ("low", "medium", "high")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Reason(msgspec.Struct, frozen=True):
+class Reason(msgspec.Struct, frozen=True, gc=False):
     """One feature's share of a score: `contribution` is in log-odds against the average user."""
 
     feature: str

@@ -3,7 +3,7 @@
 import numpy as np
 
 from churn.declaration import Aggregate, Declaration, Feature, parse
-from churn.reasons import Explainer, sentence
+from churn.reasons import Explainer, sentence, tenths
 from churn.scores import Reason
 
 DECLARED: Declaration = parse(
@@ -47,3 +47,33 @@ def test_fractions_show_one_digit() -> None:
     feature = Feature("m", Aggregate.MEAN, "minutes", "{value} minutes", window_days=7)
     assert sentence(feature, 12.34) == "12.3 minutes"
     assert sentence(feature, 12.0) == "12 minutes"
+
+
+USUAL: Declaration = parse(
+    """
+business: test
+events: {visit: {activity: true}}
+features:
+  last: {days_since_last: activity, cap: 90, says: "no visit for {value} days (usually {usual})", usual: visits_7d}
+  visits_{window}d: {sum: activity, windows: [7], says: "{value} visits in {window} days"}
+""",
+    "test",
+)
+
+
+def test_the_usual_value_comes_from_the_same_row() -> None:
+    matrix = np.array([[12.0, 2.0], [12.0, 2.5], [12.0, np.nan]], np.float32)
+    rows = Explainer(USUAL).reasons(matrix, np.array([[1.0, 0.0]] * 3), 1)
+    assert [row[0].text for row in rows] == [
+        "no visit for 12 days (usually 2)",
+        "no visit for 12 days (usually 2.5)",
+        "no visit for 12 days (usually unknown)",
+    ]
+
+
+def test_tenths_round_as_text_does() -> None:
+    values = np.concatenate([np.random.default_rng(0).normal(0, 100, 5000), [0.25, 0.35, 2.5, 1e30]]).astype(np.float32)
+    assert [f"{t / 10:.1f}" for t in tenths(values[:-1]).tolist()] == [
+        f"{v:.1f}".replace("-0.0", "0.0") for v in values[:-1].tolist()
+    ]
+    assert tenths(values[-1:]).tolist() == [10**15]
