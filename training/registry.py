@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from churn.errors import DataError, InputError
-from churn.model import LogisticModel, Scorer, decode, encode
+from churn.model import Model, Scorer, decode, encode
 from churn.scores import Champion
 from feature_repo.bundles import MODEL_FILE, save
 
@@ -66,7 +66,7 @@ class Registry:
 
     def register(
         self,
-        model: LogisticModel,
+        model: Model,
         params: Mapping[str, object],
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
@@ -84,7 +84,7 @@ class Registry:
 
     def _log(
         self,
-        model: LogisticModel,
+        model: Model,
         params: Mapping[str, object],
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
@@ -181,7 +181,7 @@ class Registry:
             self.name, version, tags["bundle"], tags["sha256"], tags["feature_set_version"], promoted_at, tags["reason"]
         )
 
-    def model(self, version: str) -> LogisticModel:
+    def model(self, version: str) -> Model:
         """Return the model of a version from its artifact.
 
         Raises:

@@ -28,7 +28,10 @@ def test_what_differs_is_refused(probability: float, shares: list[float], why: s
 
 
 def test_a_row_from_before_contributions_is_held_to_its_probability() -> None:
-    golden.check([GoldenRow([1.0], 0.5)], np.array([0.5]), np.array([[0.1]]), "model m 1")
+    old, shares = [GoldenRow([1.0], 0.5)], np.array([[0.1]])
+    golden.check(old, np.array([0.5]), shares, "model m 1")
+    with pytest.raises(DataError, match=r"differ by 0\.1"):
+        golden.check(old, np.array([0.6]), shares, "model m 1")
 
 
 def test_a_model_without_golden_rows_is_refused() -> None:
