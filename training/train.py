@@ -20,10 +20,11 @@ from churn.model import LogisticModel
 from feature_repo.archive import files
 from training.dataset import DataSet, Sampling
 from training.floor import RecencyFloor
-from training.gate import judge
+from training.gate import Holdout, Verdict, judge
 from training.logistic import Fitted, Rows, export, fit_in_time, scored
 from training.registry import Registry
 from training.report import Rivals, TrainingReport
+from training.segments import segments
 from training.split import Split, by_time, folds, weekly
 from training.truth import true_probabilities
 
@@ -193,22 +194,27 @@ class Judges:
 
     def of_model(self, model: LogisticModel) -> Evaluation:
         """Return the measures of a model on the hold-out."""
-        rows = self.material.test.rows
-        return evaluate(rows.churned, scored(model, rows.matrix), self.threshold)
+        return self._evaluated(scored(model, self.material.test.rows.matrix))
 
-    def rivals(self, model: LogisticModel) -> tuple[Rivals, str]:
-        """Return the measures of the others on the same rows, and which champion is among them."""
+    def judged(self, model: LogisticModel) -> tuple[Rivals, Verdict]:
+        """Return the measures of the others on the same rows, and whether the gate lets the model serve."""
+        test, floor = self.material.test, self._floor()
         champion, note = self._champion()
         oracle, beside = self._oracle(model) if self.truth_dir else (None, None)
-        return Rivals(self._recency(), champion, oracle, beside), note
+        known = None if champion is None else self._evaluated(champion)
+        holdout = Holdout(test.rows.churned, test.users, segments(self.declaration, test.rows.matrix))
+        verdict = judge(holdout, scored(model, test.rows.matrix), floor, champion, note)
+        return Rivals(self._evaluated(floor), known, oracle, beside), verdict
 
-    def _recency(self) -> Evaluation:
-        train_part, test = self.material.train, self.material.test
-        horizon = self.declaration.label.horizon_days
+    def _evaluated(self, probability: npt.NDArray[np.float64]) -> Evaluation:
+        return evaluate(self.material.test.rows.churned, probability, self.threshold)
+
+    def _floor(self) -> npt.NDArray[np.float64]:
+        train_part, horizon = self.material.train, self.declaration.label.horizon_days
         floor = RecencyFloor.learn(train_part.silent_days, train_part.rows.churned, horizon)
-        return evaluate(test.rows.churned, floor.score(test.silent_days), self.threshold)
+        return floor.score(self.material.test.silent_days)
 
-    def _champion(self) -> tuple[Evaluation | None, str]:
+    def _champion(self) -> tuple[npt.NDArray[np.float64] | None, str]:
         record, version = self.registry.champion(), self.declaration.feature_set_version
         if record is None:
             return None, "there is none yet"
@@ -218,7 +224,8 @@ class Judges:
         until = str(model.trained.get("train_until", ""))
         knows = f", which learnt until {until} and may know these rows"
         overlaps = until > _iso(self.material.split.train[-1])
-        return self.of_model(model), f"version {record.version}{knows if overlaps else ''}"
+        probability = scored(model, self.material.test.rows.matrix)
+        return probability, f"version {record.version}{knows if overlaps else ''}"
 
     def _oracle(self, model: LogisticModel) -> tuple[Evaluation, Evaluation]:
         test, folder = self.material.test, self.truth_dir or Path()
@@ -237,7 +244,7 @@ def _report(
     declaration: Declaration, now: datetime, material: Material, fitted: Fitted, model: LogisticModel, judges: Judges
 ) -> TrainingReport:
     evaluation = judges.of_model(model)
-    rivals, champion_note = judges.rivals(model)
+    rivals, verdict = judges.judged(model)
     rows = material.train.rows
     return TrainingReport(
         model=model.name,
@@ -260,7 +267,7 @@ def _report(
         recalibration_shift=fitted.shift,
         evaluation=evaluation,
         rivals=rivals,
-        verdict=judge(evaluation, rivals.recency, rivals.champion, champion_note),
+        verdict=verdict,
         seconds={},
     )
 
