@@ -5,13 +5,13 @@ import tempfile
 from pathlib import Path
 
 from churn.errors import DataError
-from churn.model import LogisticModel, Scorer, decode, encode, sha256
+from churn.model import Model, Scorer, decode, encode, sha256
 from churn.scores import Champion
 
 MODEL_FILE = "model.json"
 
 
-def save(models_dir: Path, model: LogisticModel, version: str) -> tuple[str, str]:
+def save(models_dir: Path, model: Model, version: str) -> tuple[str, str]:
     """Write a bundle atomically; returns its folder below `models_dir` and the model's sha256."""
     bundle = f"{model.name}/{version}"
     folder = models_dir / bundle

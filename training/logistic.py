@@ -1,6 +1,6 @@
 """Logistic regression fitted by scikit-learn and written down as plain numbers (`churn.model.LogisticModel`)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,14 +9,14 @@ from sklearn.linear_model import LogisticRegression
 
 from churn.evaluation import Mask, log_loss
 from churn.layout import Float64s, Floats
-from churn.model import GoldenRow, LogisticModel, Scorer, signed_log1p
+from churn.model import LogisticModel, Model, Scorer, signed_log1p
+from training.goldens import with_golden
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 """Candidates for C, scikit-learn's inverse strength of regularisation."""
 DEFAULT_STRENGTH = 0.1
 FOLD_ROWS = 40_000
 """The strength is chosen on at most so many rows a fold: the choice differs by 0.0001 in log loss from that on all."""
-GOLDEN_ROWS = 8
 MIN_GAIN = 0.001
 """A recalibration must lower the log loss of users it has not seen by a thousandth, or it is noise."""
 
@@ -172,8 +172,7 @@ def export(
     weights = fitted.regression.coef_[0] * fitted.slope
     missing_weights = np.zeros(count)
     missing_weights[fitted.scaling.sometimes_missing] = weights[count:]
-    golden = golden_rows(examples, fitted.probability)
-    return LogisticModel(
+    bare = LogisticModel(
         name,
         feature_set_version,
         list(features),
@@ -183,21 +182,13 @@ def export(
         missing_weights.tolist(),
         fitted.scaling.missing_rate.tolist(),
         float(fitted.regression.intercept_[0]) * fitted.slope + fitted.shift,
-        golden,
+        [],
         trained,
     )
+    return with_golden(bare, examples, fitted.probability)
 
 
-def golden_rows(examples: Floats, probability: Callable[[Floats], Float64s]) -> list[GoldenRow]:
-    """Return rows that span the probabilities from lowest to highest, and an empty row, with what they must score."""
-    ranked = examples[np.argsort(probability(examples), kind="stable")]
-    picked = ranked[np.linspace(0, len(ranked) - 1, GOLDEN_ROWS - 1).round().astype(np.intp)]
-    rows = np.concatenate([picked, np.full((1, examples.shape[1]), np.nan, np.float32)])
-    values = [[None if np.isnan(v) else float(v) for v in row] for row in rows]
-    return [GoldenRow(row, float(p)) for row, p in zip(values, probability(rows), strict=True)]
-
-
-def scored(model: LogisticModel, matrix: Floats) -> Float64s:
+def scored(model: Model, matrix: Floats) -> Float64s:
     """Return a model's probabilities, block by block: 65,536 rows x 60 features in float64 take 31 MB."""
     scorer = Scorer(model, "")
     blocks = [scorer.score(matrix[start : start + 65_536]).probability for start in range(0, len(matrix), 65_536)]

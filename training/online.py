@@ -17,7 +17,7 @@ from river import linear_model, optim, preprocessing
 from churn.errors import DataError
 from churn.layout import Floats
 from churn.model import LogisticModel, signed_log1p
-from training.logistic import golden_rows
+from training.goldens import with_golden
 from training.window import Window, WindowState
 
 RIVER_VERSION = installed_version("river")
@@ -135,7 +135,7 @@ class OnlineLearner:
         scale = np.sqrt(np.array(state.variances))
         scale[scale == 0] = 1.0
         weights, means = np.array(state.weights), state.means
-        return LogisticModel(
+        bare = LogisticModel(
             name,
             self._version,
             self._features,
@@ -145,6 +145,7 @@ class OnlineLearner:
             (weights[count:] / scale[count:]).tolist(),
             means[count:],
             state.intercept,
-            golden_rows(examples, self.predict),
+            [],
             {"rows": state.rows, "learner": f"river {RIVER_VERSION}"},
         )
+        return with_golden(bare, examples, self.predict)

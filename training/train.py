@@ -16,7 +16,7 @@ import numpy.typing as npt
 from churn.declaration import Declaration
 from churn.errors import DataError
 from churn.evaluation import Evaluation, evaluate
-from churn.model import LogisticModel
+from churn.model import Model
 from feature_repo.archive import files
 from training.dataset import DataSet, Sampling
 from training.floor import RecencyFloor
@@ -192,11 +192,11 @@ class Judges:
     threshold: float
     truth_dir: Path | None
 
-    def of_model(self, model: LogisticModel) -> Evaluation:
+    def of_model(self, model: Model) -> Evaluation:
         """Return the measures of a model on the hold-out."""
         return self._evaluated(scored(model, self.material.test.rows.matrix))
 
-    def judged(self, model: LogisticModel) -> tuple[Rivals, Verdict]:
+    def judged(self, model: Model) -> tuple[Rivals, Verdict]:
         """Return the measures of the others on the same rows, and whether the gate lets the model serve."""
         test, floor = self.material.test, self._floor()
         champion, note = self._champion()
@@ -227,7 +227,7 @@ class Judges:
         probability = scored(model, self.material.test.rows.matrix)
         return probability, f"version {record.version}{knows if overlaps else ''}"
 
-    def _oracle(self, model: LogisticModel) -> tuple[Evaluation, Evaluation]:
+    def _oracle(self, model: Model) -> tuple[Evaluation, Evaluation]:
         test, folder = self.material.test, self.truth_dir or Path()
         truth = true_probabilities(folder, test.users, test.rows.days)
         known = ~np.isnan(truth)
@@ -241,7 +241,7 @@ class Judges:
 
 
 def _report(
-    declaration: Declaration, now: datetime, material: Material, fitted: Fitted, model: LogisticModel, judges: Judges
+    declaration: Declaration, now: datetime, material: Material, fitted: Fitted, model: Model, judges: Judges
 ) -> TrainingReport:
     evaluation = judges.of_model(model)
     rivals, verdict = judges.judged(model)
@@ -272,7 +272,7 @@ def _report(
     )
 
 
-def _register(report: TrainingReport, registry: Registry, model: LogisticModel) -> str:
+def _register(report: TrainingReport, registry: Registry, model: Model) -> str:
     params = {
         "strength": report.strength,
         "train_rows": report.train_rows,

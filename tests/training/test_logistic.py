@@ -20,7 +20,10 @@ def rows(count: int, seed: int = 0) -> Rows:
 
 def exported(fitted: Fitted, data: Rows) -> LogisticModel:
     """Return the fitted model as it is served, through its JSON."""
-    return decode(encode(export(fitted, "m", "f" * 12, ["a", "b", "c", "d"], data.matrix, {"rows": len(data)})), "test")
+    made = export(fitted, "m", "f" * 12, ["a", "b", "c", "d"], data.matrix, {"rows": len(data)})
+    read = decode(encode(made), "test")
+    assert isinstance(read, LogisticModel)
+    return read
 
 
 def test_served_model_equals_scikit_learn() -> None:
