@@ -55,7 +55,8 @@ class Score(msgspec.Struct, frozen=True):
 class Champion(msgspec.Struct, frozen=True):
     """Which version of a model serves: the value on the models topic.
 
-    `bundle` is the folder of the version below the models folder, `sha256` the hash of its `model.json`.
+    `bundle` is the folder of the version below the models folder, `sha256` the hash of its manifest, which
+    names the hash of every other file.
     """
 
     model: str

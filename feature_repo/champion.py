@@ -11,11 +11,12 @@ from pathlib import Path
 import structlog
 
 from churn.declaration import Declaration
-from churn.errors import ChurnError, DataError
+from churn.errors import ChurnError
 from churn.model import Scorer
 from churn.scores import Champion
 from feature_repo.bundles import load
 from feature_repo.instruments import Instruments
+from feature_repo.manifest import signature_of
 
 log = structlog.get_logger(__name__)
 
@@ -126,7 +127,5 @@ class ServingModel:
         self._instruments.set("churn_champion_promoted_seconds", champion.promoted_at.timestamp())
 
     def _load(self, champion: Champion) -> Scorer:
-        scorer = load(self._models_dir, champion, self._declaration.feature_set_version)
-        if scorer.model.features != list(self._declaration.feature_names):
-            raise DataError(f"model {champion.version} reads other features than the declaration has; train it anew")
-        return scorer
+        declaration = self._declaration
+        return load(self._models_dir, champion, declaration.feature_set_version, signature_of(declaration))

@@ -17,11 +17,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from churn.errors import DataError, InputError
-from churn.model import Model, Scorer, decode, encode
+from churn.model import Model, scorer_of
 from churn.scores import Champion
-from feature_repo.bundles import MODEL_FILE, save
+from feature_repo.bundles import files_of, model_of, write
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
+BUNDLE = "bundle"
+"""The folder of a run's artifacts that holds the bundle's files."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Registry:
         with _third_party_noise():
             run_id = self._log(model, params, metrics, tags, texts)
             self._create_name()
-            source = f"{self._client.get_run(run_id).info.artifact_uri}/{MODEL_FILE}"
+            source = f"{self._client.get_run(run_id).info.artifact_uri}/{BUNDLE}"
             facts = {"feature_set_version": model.feature_set_version} | dict(tags)
             version = self._client.create_model_version(self.name, source, run_id=run_id, tags=facts)
             self._client.set_registered_model_alias(self.name, CHALLENGER, version.version)
@@ -99,7 +101,8 @@ class Registry:
             client.log_param(run_id, key, value)
         for key, number in metrics.items():
             client.log_metric(run_id, key, number)
-        client.log_text(run_id, encode(model).decode(), MODEL_FILE)
+        for file, data in files_of(model).items():
+            client.log_text(run_id, data.decode(), f"{BUNDLE}/{file}")
         for file, content in texts.items():
             client.log_text(run_id, content, file)
         client.set_terminated(run_id)
@@ -130,9 +133,10 @@ class Registry:
             DataError: its artifact is damaged or does not score its golden rows; nothing is changed.
         """
         with _third_party_noise():
-            model = self.model(version)
-            Scorer(model, version).verify()
-            bundle, digest = save(self._models_dir, model, version)
+            files = self._files(version)
+            model = model_of(files, None, f"model {self.name} {version}")
+            scorer_of(model, version).verify()
+            bundle, digest = write(self._models_dir, self.name, version, files)
             record = Champion(self.name, version, bundle, digest, model.feature_set_version, now, reason)
             self._note(record)
             old = self._alias(CHAMPION)
@@ -188,16 +192,21 @@ class Registry:
             InputError: there is no such version.
         """
         with _third_party_noise():
-            from mlflow.exceptions import MlflowException
+            return model_of(self._files(version), None, f"model {self.name} {version}")
 
+    def _files(self, version: str) -> dict[str, bytes]:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run_id = self._client.get_model_version(self.name, version).run_id
+        except MlflowException as error:
+            raise InputError(f"model {self.name} has no version {version}: {error.message}") from error
+        with tempfile.TemporaryDirectory() as folder:
             try:
-                run_id = self._client.get_model_version(self.name, version).run_id
-            except MlflowException as error:
-                raise InputError(f"model {self.name} has no version {version}: {error.message}") from error
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(self._client.download_artifacts(run_id, MODEL_FILE, folder))
-                data = path.read_bytes()
-        return decode(data, f"model {self.name} {version}")
+                path = Path(self._client.download_artifacts(run_id, BUNDLE, folder))
+            except (MlflowException, OSError) as error:
+                raise DataError(f"model {self.name} {version}: its bundle cannot be read: {error}") from error
+            return {each.name: each.read_bytes() for each in path.iterdir()}
 
     def versions(self) -> list[Version]:
         """Return every version, newest first."""

@@ -4,6 +4,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from churn.model import LogisticModel
 from churn.scores import Champion
 from feature_repo.bundles import MODEL_FILE
 from feature_repo.champion import ServingModel
@@ -40,6 +41,7 @@ def test_a_second_champion_takes_over(holder: ServingModel, tmp_path: Path) -> N
     holder.follow([champion(tmp_path, "1")])
     holder.follow([champion(tmp_path, "2", model(intercept=-2.0))])
     assert holder.serving is not None
+    assert isinstance(holder.serving.scorer.model, LogisticModel)
     assert (served(holder), holder.serving.scorer.model.intercept) == ("2", -2.0)
 
 
@@ -47,7 +49,12 @@ def bad_bundles(folder: Path) -> dict[str, Champion]:
     good = champion(folder, "2")
     lying = model()
     golden = [msgspec.structs.replace(row, probability=0.123) for row in lying.golden]
+    unlisted = champion(folder, "7")
+    (folder / unlisted.bundle / "model.pkl").write_bytes(b"")
+    week = msgspec.structs.replace(lying, trained={"horizon_days": 7})
     return {
+        "not in the manifest": unlisted,
+        "7 days ahead": champion(folder, "8", week),
         "sha256": msgspec.structs.replace(good, sha256="0" * 64),
         "cannot be read": msgspec.structs.replace(good, bundle="churn/none"),
         "lies outside": msgspec.structs.replace(good, bundle="../elsewhere"),
@@ -59,7 +66,7 @@ def bad_bundles(folder: Path) -> dict[str, Champion]:
 
 
 @pytest.mark.parametrize("reason", [
-    "sha256", "cannot be read", "lies outside", "golden rows differ", "feature set", "other features", "weights and features",
+    "not in the manifest", "7 days ahead", "sha256", "cannot be read", "lies outside", "golden rows differ", "feature set", "other features", "weights and features",
 ])  # fmt: skip
 def test_a_bad_bundle_leaves_the_old_one_serving(holder: ServingModel, tmp_path: Path, reason: str) -> None:
     holder.follow([champion(tmp_path, "1")])
