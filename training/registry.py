@@ -22,6 +22,7 @@ from churn.scores import Champion
 from feature_repo.bundles import MODEL_FILE, save
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
+ANCHOR_TAG = "audit_log_head"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Version:
     feature_set_version: str
     metrics: Mapping[str, float]
     reason: str
+    gate: str = ""
+    state: str = ""
 
 
 class Registry:
@@ -79,7 +82,6 @@ class Registry:
             source = f"{self._client.get_run(run_id).info.artifact_uri}/{MODEL_FILE}"
             facts = {"feature_set_version": model.feature_set_version} | dict(tags)
             version = self._client.create_model_version(self.name, source, run_id=run_id, tags=facts)
-            self._client.set_registered_model_alias(self.name, CHALLENGER, version.version)
         return str(version.version)
 
     def _log(
@@ -154,11 +156,16 @@ class Registry:
         Raises:
             InputError: there is no previous champion.
         """
-        with _third_party_noise():
-            previous = self._alias(PREVIOUS)
+        previous = self.previous
         if previous is None:
             raise InputError(f"model {self.name} has no previous champion to go back to; promote a version first")
         return self.promote(previous, reason, now)
+
+    @property
+    def previous(self) -> str | None:
+        """Return the version that served before the champion."""
+        with _third_party_noise():
+            return self._alias(PREVIOUS)
 
     def champion(self) -> Champion | None:
         """Return the record of the current champion, to be announced again; None before the first promotion."""
@@ -188,16 +195,83 @@ class Registry:
             InputError: there is no such version.
         """
         with _third_party_noise():
-            from mlflow.exceptions import MlflowException
-
-            try:
-                run_id = self._client.get_model_version(self.name, version).run_id
-            except MlflowException as error:
-                raise InputError(f"model {self.name} has no version {version}: {error.message}") from error
+            run_id = self._known(version).run_id
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(self._client.download_artifacts(run_id, MODEL_FILE, folder))
                 data = path.read_bytes()
         return decode(data, f"model {self.name} {version}")
+
+    def _known(self, version: str) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client.get_model_version(self.name, version)
+        except MlflowException as error:
+            raise InputError(
+                f"model {self.name} has no version {version}: {error.message}; `churn models` lists them"
+            ) from error
+
+    def facts(self, version: str) -> Mapping[str, str]:
+        """Return what is noted about a version: `gate`, `state`, where its data came from.
+
+        Raises:
+            InputError: there is no such version.
+        """
+        with _third_party_noise():
+            return dict(self._known(version).tags)
+
+    def note(self, version: str, **facts: str) -> None:
+        """Note facts about a version."""
+        with _third_party_noise():
+            for key, value in facts.items():
+                self._client.set_model_version_tag(self.name, version, key, value)
+
+    def challenge(self, version: str) -> None:
+        """Make a version the challenger."""
+        with _third_party_noise():
+            self._client.set_registered_model_alias(self.name, CHALLENGER, version)
+
+    def stand_down(self, version: str) -> None:
+        """Take the alias challenger from a version, if it has it."""
+        with _third_party_noise():
+            if self._alias(CHALLENGER) == version:
+                self._client.delete_registered_model_alias(self.name, CHALLENGER)
+
+    @property
+    def anchor(self) -> str:
+        """Return the hash of the audit log's last line, kept here as well so that a log cut short shows."""
+        from mlflow.exceptions import MlflowException
+
+        with _third_party_noise():
+            try:
+                return str(self._client.get_registered_model(self.name).tags.get(ANCHOR_TAG, ""))
+            except MlflowException:  # no version was ever registered
+                return ""
+
+    def keep_anchor(self, digest: str) -> None:
+        """Keep the hash of the audit log's last line."""
+        with _third_party_noise():
+            self._create_name()
+            self._client.set_registered_model_tag(self.name, ANCHOR_TAG, digest)
+
+    def attach(self, version: str, texts: Mapping[str, str]) -> None:
+        """Add files (name to content) to a version's artifacts."""
+        with _third_party_noise():
+            run_id = self._known(version).run_id
+            for file, content in texts.items():
+                self._client.log_text(run_id, content, file)
+
+    def text(self, version: str, file: str) -> str | None:
+        """Return one of a version's artifacts; None when it has none of this name.
+
+        Raises:
+            InputError: there is no such version.
+        """
+        with _third_party_noise(), tempfile.TemporaryDirectory() as folder:
+            run_id = self._known(version).run_id
+            if file not in {artifact.path for artifact in self._client.list_artifacts(run_id)}:
+                return None
+            return Path(self._client.download_artifacts(run_id, file, folder)).read_text(encoding="utf-8")
 
     def versions(self) -> list[Version]:
         """Return every version, newest first."""
@@ -222,6 +296,8 @@ class Registry:
             tags.get("feature_set_version", ""),
             metrics,
             tags.get("reason", ""),
+            tags.get("gate", ""),
+            tags.get("state", ""),
         )
 
     def _alias(self, alias: str) -> str | None:
