@@ -44,7 +44,7 @@ def train(settings: Settings, /, json_file: Path | None, **options: Any) -> None
     free = steward.judged(report.version, report.verdict, evidence_of(report), datetime.now(UTC))
     if options["promote"] and free:
         record = steward.promote(report.version, GATE, "passed the gate after training", datetime.now(UTC))
-        say_champion(settings, record)
+        say_champion(record)
     elif report.verdict.promotes:
         click.echo(f"version {report.version} waits: {how_to_promote(report.version, settings)}")
 

@@ -113,7 +113,7 @@ def train(demo: Demo, oulad: Path) -> None:
     demo.say(f"trained on {len(rows.churned):,} snapshots of 2013B, {rows.churned.mean():.1%} churned")
     # The gate has no champion to hold it against; the report that follows judges it on 2013J.
     record = steward.promote(version, "the demo", "trained on 2013B", datetime.now(UTC), override=True)
-    say_champion(demo.settings, record)
+    say_champion(record)
 
 
 def streamed_scores(demo: Demo, as_of_us: Sequence[int]) -> dict[int, dict[str, float]]:

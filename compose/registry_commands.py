@@ -2,6 +2,7 @@
 
 import getpass
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,8 @@ def steward_of(settings: Settings) -> "Steward":
     from training.audit_log import AuditLog
     from training.steward import Steward
 
-    return Steward(registry_of(settings), AuditLog(settings.models_dir), settings.model_approval)
+    log = AuditLog(settings.models_dir)
+    return Steward(registry_of(settings), log, settings.model_approval, announcer(settings))
 
 
 def evidence_of(report: "TrainingReport") -> dict[str, Any]:
@@ -59,11 +61,15 @@ def how_to_promote(version: str, settings: Settings) -> str:
     return f"`churn models promote {version} --reason ...` lets it serve"
 
 
-def say_champion(settings: Settings, champion: "Champion") -> None:
-    """Tell every scorer and the API which version serves."""
+def announcer(settings: Settings) -> Callable[["Champion"], None]:
+    """Return a function that tells every scorer and the API which version serves."""
     from training.announce import announce
 
-    announce(client_config(settings), MODELS.name(settings.topic_prefix), champion)
+    return lambda champion: announce(client_config(settings), MODELS.name(settings.topic_prefix), champion)
+
+
+def say_champion(champion: "Champion") -> None:
+    """Print which version serves, and why."""
     click.echo(f"{champion.model} version {champion.version} serves: {champion.reason}")
 
 
@@ -125,7 +131,7 @@ def _line(version: "Version") -> str:
 @click.pass_obj
 def promote(settings: Settings, version: str, who: str, reason: str, override: bool, json_file: Path | None) -> None:
     """Let VERSION serve."""
-    _serve(settings, steward_of(settings).promote(version, who, reason, datetime.now(UTC), override), json_file)
+    _serve(steward_of(settings).promote(version, who, reason, datetime.now(UTC), override), json_file)
 
 
 @models.command()
@@ -135,7 +141,16 @@ def promote(settings: Settings, version: str, who: str, reason: str, override: b
 @click.pass_obj
 def rollback(settings: Settings, who: str, reason: str, json_file: Path | None) -> None:
     """Let the previous champion serve again."""
-    _serve(settings, steward_of(settings).rollback(who, reason, datetime.now(UTC)), json_file)
+    _serve(steward_of(settings).rollback(who, reason, datetime.now(UTC)), json_file)
+
+
+@models.command()
+@user_option
+@json_option
+@click.pass_obj
+def announce(settings: Settings, who: str, json_file: Path | None) -> None:
+    """Tell the running processes once more which version serves, as after an outage."""
+    _serve(steward_of(settings).announce_again(who, datetime.now(UTC)), json_file)
 
 
 @models.command()
@@ -147,7 +162,7 @@ def rollback(settings: Settings, who: str, reason: str, json_file: Path | None) 
 @click.pass_obj
 def approve(settings: Settings, version: str, who: str, reason: str, override: bool, json_file: Path | None) -> None:
     """Approve VERSION in your name and let it serve."""
-    _serve(settings, steward_of(settings).approve(version, who, reason, datetime.now(UTC), override), json_file)
+    _serve(steward_of(settings).approve(version, who, reason, datetime.now(UTC), override), json_file)
 
 
 @models.command()
@@ -163,10 +178,10 @@ def reject(settings: Settings, version: str, who: str, reason: str, json_file: P
     write_figures(json_file, {"version": version, "state": "rejected", "who": who, "reason": reason})
 
 
-def _serve(settings: Settings, record: "Champion", json_file: Path | None) -> None:
+def _serve(record: "Champion", json_file: Path | None) -> None:
     import msgspec
 
-    say_champion(settings, record)
+    say_champion(record)
     write_figures(json_file, msgspec.to_builtins(record))
 
 

@@ -24,7 +24,8 @@ NOTHING_BEFORE = "0" * 64
 SEAL = b',"sha256":"'
 SEAL_BYTES = len(SEAL) + 64 + len(b'"}')
 Step = Literal[
-    "registered", "gate_passed", "gate_failed", "approved", "rejected", "promoted", "rolled_back", "refused", "found", "torn"
+    "registered", "gate_passed", "gate_failed", "approved", "rejected", "promoted", "rolled_back", "refused",
+    "announced", "unannounced", "found", "torn",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -127,6 +127,8 @@ class Registry:
     def promote(self, version: str, reason: str, now: datetime) -> Champion:
         """Make a version the champion: write its bundle, move the aliases, return what must be announced.
 
+        It is dated after the promotion before it even where clocks disagree, as readers of scores go by that.
+
         Raises:
             InputError: there is no such version.
             DataError: its artifact is damaged or does not score its golden rows; nothing is changed.
@@ -135,7 +137,9 @@ class Registry:
             model = self.model(version)
             Scorer(model, version).verify()
             bundle, digest = save(self._models_dir, model, version)
-            record = Champion(self.name, version, bundle, digest, model.feature_set_version, now, reason)
+            former = self.champion()
+            at = now if former is None else max(now, former.promoted_at + timedelta(microseconds=1))
+            record = Champion(self.name, version, bundle, digest, model.feature_set_version, at, reason)
             self._note(record)
             old = self._alias(CHAMPION)
             if old not in (None, version):

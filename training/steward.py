@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
-from churn.errors import ChurnError, InputError
+from churn.errors import ChurnError, InputError, OutageError
 from churn.scores import Champion
 from training.audit_log import AuditLog, Entry, History, Step, Writing
 from training.gate import Verdict
@@ -20,6 +20,7 @@ WAITING, APPROVED, REJECTED = "waiting", "approved", "rejected"
 PASSED = "passed"
 GATE = "the gate"
 SERVED: tuple[Step, ...] = ("promoted", "rolled_back", "found")
+Announce = Callable[[Champion], None]
 Answer = TypeVar("Answer")
 
 
@@ -49,10 +50,15 @@ def unjudged(gate: str, version: str, override: bool) -> str:
 
 
 class Steward:
-    """Takes steps with the versions of one registry, one at a time, and writes each into the audit log."""
+    """Takes steps with the versions of one registry, one at a time, and writes each into the audit log.
 
-    def __init__(self, registry: Registry, log: AuditLog, approval: Approval) -> None:
-        self.registry, self._log, self._approval = registry, log, approval
+    `announce` tells the running processes which version serves. It is called before the next step may begin, so that two
+    promotions at once are heard in the order in which they were taken.
+    """
+
+    def __init__(self, registry: Registry, log: AuditLog, approval: Approval, announce: Announce) -> None:
+        self.registry, self._log = registry, log
+        self._approval, self._announce = approval, announce
 
     def judged(self, version: str, verdict: Verdict, evidence: Mapping[str, Any], now: datetime) -> bool:
         """Take a newly registered version in; returns whether it may be promoted without a person."""
@@ -72,6 +78,7 @@ class Steward:
         Raises:
             InputError: there is no such version, or it did not pass the gate and that is not overridden.
             DataError: its artifact is damaged; the champion goes on serving.
+            OutageError: it is champion, but nobody could be told: `announce_again` when Kafka answers.
         """
 
         def act(writing: Writing) -> Champion:
@@ -106,6 +113,7 @@ class Steward:
         Raises:
             InputError: there is no such version, or `obstacle` names why it may not serve.
             DataError: its artifact is damaged; the champion goes on serving.
+            OutageError: it is champion, but nobody could be told: `announce_again` when Kafka answers.
         """
 
         def act(writing: Writing) -> Champion:
@@ -127,7 +135,7 @@ class Steward:
                 raise InputError(f"version {previous} served before and was rejected since; promote another version")
             record = self.registry.rollback(reason, now)
             self._write(writing, now, "rolled_back", record.version, who, reason, {"sha256": record.sha256})
-            return record
+            return self._told(writing, record, who, now)
 
         return self._step(self.registry.previous or "", who, now, act)
 
@@ -138,6 +146,32 @@ class Steward:
         record = self.registry.promote(version, reason, now)
         evidence = {"sha256": record.sha256, "gate": facts.get("gate", ""), "override": override}
         self._write(writing, now, "promoted", version, who, reason, evidence)
+        return self._told(writing, record, who, now)
+
+    def announce_again(self, who: str, now: datetime) -> Champion:
+        """Tell the running processes once more which version serves, as after an outage or with new topics.
+
+        Raises:
+            InputError: no version was promoted yet.
+            OutageError: Kafka did not confirm it.
+        """
+
+        def act(writing: Writing) -> Champion:
+            champion = self.registry.champion()
+            if champion is None:
+                raise InputError("no model has been promoted yet; run `churn train`")
+            record = self._told(writing, champion, who, now)
+            self._write(writing, now, "announced", champion.version, who, "told again")
+            return record
+
+        return self._step("", who, now, act)
+
+    def _told(self, writing: Writing, record: Champion, who: str, now: datetime) -> Champion:
+        try:
+            self._announce(record)
+        except OutageError as error:
+            self._write(writing, now, "unannounced", record.version, who, str(error))
+            raise
         return record
 
     def _step(self, version: str, who: str, now: datetime, act: Callable[[Writing], Answer]) -> Answer:
@@ -146,6 +180,8 @@ class Steward:
             self._find(writing, now)
             try:
                 return act(writing)
+            except OutageError:  # written down where it was met
+                raise
             except ChurnError as error:
                 self._write(writing, now, "refused", version, who, str(error))
                 raise

@@ -1,6 +1,6 @@
 """Versions, promotion and the way back, on a real MLflow with SQLite."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -60,6 +60,11 @@ def test_promotions_tell_when_each_version_last_began_to_serve(registry: Registr
     assert registry.promotions() == [first, second]
     back = registry.rollback("scores look wrong", LATER + (LATER - NOW))
     assert registry.promotions() == [second, back]
+
+
+def test_a_promotion_by_a_slow_clock_is_dated_after_the_one_before(registry: Registry) -> None:
+    registry.promote(registered(registry), "first", LATER)
+    assert registry.promote(registered(registry), "a slow clock", NOW).promoted_at == LATER + timedelta(microseconds=1)
 
 
 def test_rollback_without_a_previous_champion_is_refused(registry: Registry) -> None:

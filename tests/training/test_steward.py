@@ -1,18 +1,20 @@
 """From registered to serving: what is allowed, and what is written down, on a real MLflow with SQLite."""
 
+import fcntl
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from churn.errors import DataError, InputError
+from churn.errors import DataError, InputError, OutageError
+from churn.scores import Champion
 from feature_repo.bundles import load
 from tests.training.versions import registered
 from training.audit_log import AuditLog
 from training.gate import Condition, Verdict
 from training.registry import Registry
-from training.steward import Approval, Steward
+from training.steward import Announce, Approval, Steward
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 GOOD = Verdict(True, ("passed: fine",), (Condition("floor_log_loss", True, -0.1, -0.2, -0.05, 0.0, "fine"),))
@@ -23,8 +25,8 @@ BAD = Verdict(False, ("FAILED: worse",))
 def steward(registry: Registry, tmp_path: Path) -> Callable[..., Steward]:
     """Return a function that makes a steward of an empty registry and log."""
 
-    def make(approval: Approval = "automatic") -> Steward:
-        return Steward(registry, AuditLog(tmp_path / "models"), approval)
+    def make(approval: Approval = "automatic", announce: Announce = lambda champion: None) -> Steward:
+        return Steward(registry, AuditLog(tmp_path / "models"), approval, announce)
 
     return make
 
@@ -148,6 +150,33 @@ def test_a_champion_that_no_entry_tells_of_is_found(steward: Callable[..., Stewa
     free.registry.promote(second, "past the steward", NOW)
     free.rollback("ann", "who did that?", NOW)
     assert steps(free)[-2:] == [("found", "2", ""), ("rolled_back", "1", "ann")]
+
+
+def test_who_serves_is_told_before_the_next_step_may_begin(steward: Callable[..., Steward]) -> None:
+    told: list[tuple[str, bool]] = []
+
+    def announce(champion: Champion) -> None:
+        with free._log.path.open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        told.append((champion.version, served(free) == champion.version))
+
+    free = steward(announce=announce)
+    free.promote(taken_in(free), "ann", "first", NOW)
+    free.announce_again("ann", NOW)
+    assert told == [("1", True), ("1", True)]
+    assert steps(free)[-2:] == [("promoted", "1", "ann"), ("announced", "1", "ann")]
+
+
+def test_an_outage_leaves_a_champion_of_whom_nobody_was_told(steward: Callable[..., Steward]) -> None:
+    def away(champion: Champion) -> None:
+        raise OutageError("Kafka is away")
+
+    free = steward(announce=away)
+    version = taken_in(free)
+    with pytest.raises(OutageError):
+        free.promote(version, "ann", "first", NOW)
+    assert served(free) == "1"
+    assert steps(free)[-2:] == [("promoted", "1", "ann"), ("unannounced", "1", "ann")]
 
 
 def test_a_log_that_lost_its_last_lines_is_missed_by_the_registry(steward: Callable[..., Steward]) -> None:
