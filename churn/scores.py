@@ -67,6 +67,11 @@ class Champion(msgspec.Struct, frozen=True):
     promoted_at: datetime
     reason: str
 
+    @property
+    def promotion(self) -> str:
+        """Return what tells this promotion from any other, also of the same version, as after a rollback."""
+        return f"{self.version}@{to_us(self.promoted_at)}"
+
 
 def precedence(score: Score) -> tuple[int, datetime]:
     """Return what decides between scores of one user and as_of: the one with the highest counts."""

@@ -1,6 +1,7 @@
 """Every setting of every process, declared once; `compose` reads them from CHURN_* variables."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
@@ -38,6 +39,10 @@ class Settings(BaseModel):
     data_dir: Path = Field(default=Path("data"), description="archive, truth, models and predictions live below it")
     mlflow_tracking_uri: str = Field(default="", description="MLflow tracking and registry; empty: SQLite in data_dir")
     model_name: str = Field(default="churn", description="name of the model in the registry and on the models topic")
+    model_approval: Literal["automatic", "required"] = Field(
+        default="automatic",
+        description="whether what passes the gate serves at once, or waits for `churn models approve`",
+    )
     feast_registry: str = Field(
         default="", description="Feast registry: a path or SQL address; empty: a file in data_dir"
     )

@@ -1,38 +1,16 @@
-"""Commands about models: train, score, list, promote, roll back."""
+"""Commands that make and use a model: train, score; those about its versions are in `registry_commands`."""
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from churn.errors import InputError
-from churn.kafka_config import client_config
 from churn.settings import Settings
-from churn.topics import MODELS
 from compose.figures import json_option, write_figures
 from compose.progress import Progress
-
-if TYPE_CHECKING:
-    from churn.scores import Champion
-    from training.registry import Registry
-
-
-def registry_of(settings: Settings) -> "Registry":
-    """Return the model registry that the settings name."""
-    from training.registry import Registry
-
-    artifacts = settings.data_dir / "mlartifacts"
-    return Registry(settings.tracking_uri, settings.model_name, settings.models_dir, artifacts)
-
-
-def say_champion(settings: Settings, champion: "Champion") -> None:
-    """Tell every scorer and the API which version serves."""
-    from training.announce import announce
-
-    announce(client_config(settings), MODELS.name(settings.topic_prefix), champion)
-    click.echo(f"{champion.model} version {champion.version} serves: {champion.reason}")
+from compose.registry_commands import evidence_of, how_to_promote, registry_of, say_champion, steward_of
 
 
 @click.command()
@@ -46,13 +24,14 @@ def train(settings: Settings, /, json_file: Path | None, **options: Any) -> None
     import json
 
     from feature_repo.declared import load
+    from training.steward import GATE
     from training.train import train as train_model
 
     truth = settings.data_dir / "truth"
-    registry = registry_of(settings)
+    steward = steward_of(settings)
     report = train_model(
         archive_dir=settings.archive_dir,
-        registry=registry,
+        registry=steward.registry,
         declaration=load(settings.declaration),
         now=datetime.now(UTC),
         as_ofs=[moment.date() for moment in options["as_ofs"]] or None,
@@ -62,8 +41,12 @@ def train(settings: Settings, /, json_file: Path | None, **options: Any) -> None
     )
     click.echo(report.text())
     write_figures(json_file, json.loads(report.json()))
-    if options["promote"] and report.verdict.promotes:
-        say_champion(settings, registry.promote(report.version, "passed the gate after training", datetime.now(UTC)))
+    free = steward.judged(report.version, report.verdict, evidence_of(report), datetime.now(UTC))
+    if options["promote"] and free:
+        record = steward.promote(report.version, GATE, "passed the gate after training", datetime.now(UTC))
+        say_champion(record)
+    elif report.verdict.promotes:
+        click.echo(f"version {report.version} waits: {how_to_promote(report.version, settings)}")
 
 
 @click.command()
@@ -106,46 +89,3 @@ def _date(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise InputError(f"--as-of {text!r} is not a date; give YYYY-MM-DD or today") from error
-
-
-@click.group(invoke_without_command=True)
-@json_option
-@click.pass_context
-def models(context: click.Context, json_file: Path | None) -> None:
-    """List the versions of the model; `promote VERSION` and `rollback` change which one serves."""
-    if context.invoked_subcommand is None:
-        _list(context.obj, json_file)
-
-
-def _list(settings: Settings, json_file: Path | None) -> None:
-    versions = registry_of(settings).versions()
-    for version in versions:
-        measures = ", ".join(
-            f"{name} {version.metrics[name]:.4f}" for name in ("auc", "log_loss") if name in version.metrics
-        )
-        aliases = f" [{', '.join(version.aliases)}]" if version.aliases else ""
-        click.echo(f"{version.version:>4}{aliases}  {version.created_at:%Y-%m-%d %H:%M}  {measures}  {version.reason}")
-    if not versions:
-        click.echo("no version yet; run `churn train`")
-    write_figures(json_file, [vars(version) for version in versions])
-
-
-def _change(act: Callable[["Registry"], "Champion"], settings: Settings) -> None:
-    say_champion(settings, act(registry_of(settings)))
-
-
-@models.command()
-@click.argument("version")
-@click.option("--reason", required=True, help="why, for the record")
-@click.pass_obj
-def promote(settings: Settings, version: str, reason: str) -> None:
-    """Let VERSION serve."""
-    _change(lambda registry: registry.promote(version, reason, datetime.now(UTC)), settings)
-
-
-@models.command()
-@click.option("--reason", required=True, help="why, for the record")
-@click.pass_obj
-def rollback(settings: Settings, reason: str) -> None:
-    """Let the previous champion serve again."""
-    _change(lambda registry: registry.rollback(reason, datetime.now(UTC)), settings)

@@ -15,7 +15,7 @@ from churn.settings import Settings
 from churn.topics import FEATURES, MODELS
 from compose.figures import json_option, write_figures
 from compose.look_commands import kafka_answers, read_to_end
-from compose.model_commands import registry_of
+from compose.registry_commands import registry_of
 
 if TYPE_CHECKING:
     from churn.declaration import Declaration

@@ -60,7 +60,7 @@ class ServingModel:
         self._named = named[-1]
         self._take(self._named)
         with self._changed:
-            self._heard.update(champion.version for champion in named)
+            self._heard.update(champion.promotion for champion in named)
             self._changed.notify_all()
 
     def retry(self) -> None:
@@ -79,19 +79,19 @@ class ServingModel:
             self._instruments.count("churn_refused_models")
             log.error("the promoted model is refused; the former one keeps serving", version=version, reason=reason)
 
-    def heard_of(self, version: str) -> bool:
-        """Tell whether a record of this version was seen, served or refused."""
-        return version in self._heard
+    def heard_of(self, promotion: str) -> bool:
+        """Tell whether the record of this promotion (`Champion.promotion`) was seen, served or refused."""
+        return promotion in self._heard
 
-    def wait_for(self, version: str, timeout_seconds: float) -> bool:
-        """Wait until a record of this version was seen; returns whether it was."""
+    def wait_for(self, promotion: str, timeout_seconds: float) -> bool:
+        """Wait until the record of this promotion was seen; returns whether it was."""
         with self._changed:
-            return self._changed.wait_for(lambda: version in self._heard, timeout_seconds)
+            return self._changed.wait_for(lambda: promotion in self._heard, timeout_seconds)
 
-    def pass_over(self, version: str) -> None:
-        """Wait no more for a version: of one that was followed by another the topic may hold no record any more."""
+    def pass_over(self, promotion: str) -> None:
+        """Wait no more for a promotion: of one that was followed by another the topic may hold no record any more."""
         with self._changed:
-            self._heard.add(version)
+            self._heard.add(promotion)
 
     @property
     def awaited(self) -> bool:

@@ -272,10 +272,10 @@ class FeaturesRole:
             for effect in owned.state.advance(wall_us, in_steps=True):
                 self._take(owned, effect)
         if owned.refresh_for is not None and owned.emits_updates and not owned.state.rolling:
-            version, owned.refresh_for = owned.refresh_for, None
+            promotion, owned.refresh_for = owned.refresh_for, None
             everyone = owned.state.refresh()
             if everyone is not None:
-                self._send_features(owned, everyone, version)
+                self._send_features(owned, everyone, promotion)
         elif owned.emits_updates:
             self._emit_updates(owned)
 
@@ -374,7 +374,7 @@ class FeaturesRole:
     def _on_champions(self, named: list[Champion]) -> None:
         """Ask every partition to show everyone to the newest model; called on the follower's thread."""
         for owned in list(self._owned.values()):
-            owned.refresh_for = named[-1].version
+            owned.refresh_for = named[-1].promotion
 
     def not_ready(self) -> list[str]:
         """Return why the role cannot do its work."""

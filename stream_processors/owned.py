@@ -26,7 +26,7 @@ class OwnedPartition:
         epoch: number of owners so far; carried by every block and row that this owner writes.
         saved_offset: everything below is durable.
         generation: the consumer group's generation in which it was last assigned.
-        refresh_for: a model version that wants to see everyone.
+        refresh_for: a promotion whose model wants to see everyone.
         fenced: whether rows of this owner stand in the online store.
         departed: users the state has forgotten, whose rows are still in the online store.
         forgotten: users whose rows are deleted, whose values are still in the changelog.

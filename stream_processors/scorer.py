@@ -119,7 +119,7 @@ class ScorerRole:
         lag = self._ends[partition] - self._positions[partition]
         self._instruments.set("churn_consumer_lag_records", lag, partition=str(partition))
 
-    async def _know_model(self, partition: int, version: str) -> None:
+    async def _know_model(self, partition: int, promotion: str) -> None:
         """Wait until it is known which model scores a block, or that none is named.
 
         Without any champion a block may be passed over: the features worker shows everyone to the first one. But as long as
@@ -131,14 +131,14 @@ class ScorerRole:
                 if not self.model.awaited:
                     break
                 await asyncio.to_thread(self.model.wait_serving, PATIENCE_SECONDS)
-        if version and not self.model.heard_of(version):
-            await self._wait_for_model(partition, version)
+        if promotion and not self.model.heard_of(promotion):
+            await self._wait_for_model(partition, promotion)
 
-    async def _wait_for_model(self, partition: int, version: str) -> None:
-        """A refresh for a version comes from the same topic that we follow, so we hear of it too, soon, unless it is away."""
-        while not await asyncio.to_thread(self.model.wait_for, version, MODEL_WAIT_SECONDS):
+    async def _wait_for_model(self, partition: int, promotion: str) -> None:
+        """A refresh for a promotion comes from the same topic that we follow, so we hear of it too, soon, unless it is away."""
+        while not await asyncio.to_thread(self.model.wait_for, promotion, MODEL_WAIT_SECONDS):
             if partition not in self._turns or self._follower.following.outage is None:
-                self.model.pass_over(version)
+                self.model.pass_over(promotion)
                 return
 
     def _take(self, partition: int, block: FeatureBlock) -> None:

@@ -37,5 +37,5 @@ def announce(config: Mapping[str, object], topic: str, champion: Champion) -> No
 def _outage(champion: Champion, topic: str, seen: str) -> OutageError:
     return OutageError(
         f"{champion.model} {champion.version} is champion in the registry, but {topic} did not take the announcement ({seen}); "
-        "announce it again when Kafka answers"
+        "announce it again with `churn models announce` when Kafka answers"
     )

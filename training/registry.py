@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from feature_repo.bundles import files_of, model_of, write
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 BUNDLE = "bundle"
 """The folder of a run's artifacts that holds the bundle's files."""
+ANCHOR_TAG = "audit_log_head"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Version:
     feature_set_version: str
     metrics: Mapping[str, float]
     reason: str
+    gate: str = ""
+    state: str = ""
 
 
 class Registry:
@@ -81,7 +84,6 @@ class Registry:
             source = f"{self._client.get_run(run_id).info.artifact_uri}/{BUNDLE}"
             facts = {"feature_set_version": model.feature_set_version} | dict(tags)
             version = self._client.create_model_version(self.name, source, run_id=run_id, tags=facts)
-            self._client.set_registered_model_alias(self.name, CHALLENGER, version.version)
         return str(version.version)
 
     def _log(
@@ -128,6 +130,8 @@ class Registry:
     def promote(self, version: str, reason: str, now: datetime) -> Champion:
         """Make a version the champion: write its bundle, move the aliases, return what must be announced.
 
+        It is dated after the promotion before it even where clocks disagree, as readers of scores go by that.
+
         Raises:
             InputError: there is no such version.
             DataError: its artifact is damaged or does not score its golden rows; nothing is changed.
@@ -137,7 +141,9 @@ class Registry:
             model = model_of(files, None, f"model {self.name} {version}")
             scorer_of(model, version).verify()
             bundle, digest = write(self._models_dir, self.name, version, files)
-            record = Champion(self.name, version, bundle, digest, model.feature_set_version, now, reason)
+            former = self.champion()
+            at = now if former is None else max(now, former.promoted_at + timedelta(microseconds=1))
+            record = Champion(self.name, version, bundle, digest, model.feature_set_version, at, reason)
             self._note(record)
             old = self._alias(CHAMPION)
             if old not in (None, version):
@@ -158,11 +164,16 @@ class Registry:
         Raises:
             InputError: there is no previous champion.
         """
-        with _third_party_noise():
-            previous = self._alias(PREVIOUS)
+        previous = self.previous
         if previous is None:
             raise InputError(f"model {self.name} has no previous champion to go back to; promote a version first")
         return self.promote(previous, reason, now)
+
+    @property
+    def previous(self) -> str | None:
+        """Return the version that served before the champion."""
+        with _third_party_noise():
+            return self._alias(PREVIOUS)
 
     def champion(self) -> Champion | None:
         """Return the record of the current champion, to be announced again; None before the first promotion."""
@@ -197,16 +208,85 @@ class Registry:
     def _files(self, version: str) -> dict[str, bytes]:
         from mlflow.exceptions import MlflowException
 
-        try:
-            run_id = self._client.get_model_version(self.name, version).run_id
-        except MlflowException as error:
-            raise InputError(f"model {self.name} has no version {version}: {error.message}") from error
+        run_id = self._known(version).run_id
         with tempfile.TemporaryDirectory() as folder:
             try:
                 path = Path(self._client.download_artifacts(run_id, BUNDLE, folder))
             except (MlflowException, OSError) as error:
                 raise DataError(f"model {self.name} {version}: its bundle cannot be read: {error}") from error
             return {each.name: each.read_bytes() for each in path.iterdir()}
+
+    def _known(self, version: str) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client.get_model_version(self.name, version)
+        except MlflowException as error:
+            raise InputError(
+                f"model {self.name} has no version {version}: {error.message}; `churn models` lists them"
+            ) from error
+
+    def facts(self, version: str) -> Mapping[str, str]:
+        """Return what is noted about a version: `gate`, `state`, where its data came from.
+
+        Raises:
+            InputError: there is no such version.
+        """
+        with _third_party_noise():
+            return dict(self._known(version).tags)
+
+    def note(self, version: str, **facts: str) -> None:
+        """Note facts about a version."""
+        with _third_party_noise():
+            for key, value in facts.items():
+                self._client.set_model_version_tag(self.name, version, key, value)
+
+    def challenge(self, version: str) -> None:
+        """Make a version the challenger."""
+        with _third_party_noise():
+            self._client.set_registered_model_alias(self.name, CHALLENGER, version)
+
+    def stand_down(self, version: str) -> None:
+        """Take the alias challenger from a version, if it has it."""
+        with _third_party_noise():
+            if self._alias(CHALLENGER) == version:
+                self._client.delete_registered_model_alias(self.name, CHALLENGER)
+
+    @property
+    def anchor(self) -> str:
+        """Return the hash of the audit log's last line, kept here as well so that a log cut short shows."""
+        from mlflow.exceptions import MlflowException
+
+        with _third_party_noise():
+            try:
+                return str(self._client.get_registered_model(self.name).tags.get(ANCHOR_TAG, ""))
+            except MlflowException:  # no version was ever registered
+                return ""
+
+    def keep_anchor(self, digest: str) -> None:
+        """Keep the hash of the audit log's last line."""
+        with _third_party_noise():
+            self._create_name()
+            self._client.set_registered_model_tag(self.name, ANCHOR_TAG, digest)
+
+    def attach(self, version: str, texts: Mapping[str, str]) -> None:
+        """Add files (name to content) to a version's artifacts."""
+        with _third_party_noise():
+            run_id = self._known(version).run_id
+            for file, content in texts.items():
+                self._client.log_text(run_id, content, file)
+
+    def text(self, version: str, file: str) -> str | None:
+        """Return one of a version's artifacts; None when it has none of this name.
+
+        Raises:
+            InputError: there is no such version.
+        """
+        with _third_party_noise(), tempfile.TemporaryDirectory() as folder:
+            run_id = self._known(version).run_id
+            if file not in {artifact.path for artifact in self._client.list_artifacts(run_id)}:
+                return None
+            return Path(self._client.download_artifacts(run_id, file, folder)).read_text(encoding="utf-8")
 
     def versions(self) -> list[Version]:
         """Return every version, newest first."""
@@ -231,6 +311,8 @@ class Registry:
             tags.get("feature_set_version", ""),
             metrics,
             tags.get("reason", ""),
+            tags.get("gate", ""),
+            tags.get("state", ""),
         )
 
     def _alias(self, alias: str) -> str | None:

@@ -18,12 +18,13 @@ from churn.model import GoldenRow, LogisticModel, Scorer
 from churn.settings import Settings
 from compose import topic_admin
 from compose.kafka import KafkaServer
-from compose.model_commands import registry_of
 from compose.processes import wait_until
 from compose.redis_server import RedisServer
+from compose.registry_commands import steward_of
 from feature_repo.declared import load
 from tests.compose.shell import Shell, open_shell
 from tests.training.archives import archive
+from training.gate import Verdict
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -37,9 +38,12 @@ def shell(kafka: KafkaServer, redis_server: RedisServer, tmp_path_factory: pytes
 
 @pytest.fixture(scope="module")
 def versions(shell: Shell) -> list[str]:
-    """Return two registered versions of a model of the declaration."""
-    registry = registry_of(shell.settings)
-    return [registry.register(model(shell, i), {}, {"auc": 0.8}, {}, {}) for i in (-1.0, 1.0)]
+    """Return two registered versions of a model of the declaration that passed the gate."""
+    steward = steward_of(shell.settings)
+    found = [steward.registry.register(model(shell, i), {}, {"auc": 0.8}, {}, {}) for i in (-1.0, 1.0)]
+    for version in found:
+        steward.judged(version, Verdict(True, ("passed: fine",)), {}, DAY)
+    return found
 
 
 def model(shell: Shell, intercept: float) -> LogisticModel:
@@ -227,6 +231,41 @@ def test_promotion_of_an_unknown_version_changes_nothing(shell: Shell, versions:
     result = shell.run("models", "promote", "9", "--reason", "typo")
     assert result.exit_code == 2
     assert "no version 9" in result.stderr
+
+
+def test_a_rejected_version_is_refused_until_it_is_approved(shell: Shell, versions: list[str]) -> None:
+    first, second = versions
+    shell.succeed("models", "promote", first, "--by", "ann", "--reason", "back to this")
+    said = shell.succeed("models", "reject", second, "--by", "bob", "--reason", "odd")
+    assert said == f"churn version {second} is rejected by bob: odd\n"
+    refused = shell.run("models", "promote", second, "--by", "ann", "--reason", "all the same")
+    assert refused.exit_code == 2
+    assert f"version {second} was rejected; approve it anew with `churn models approve {second}" in refused.stderr
+    assert shell.succeed("models", "approve", second, "--by", "bob", "--reason", "was wrong").endswith(
+        f"version {second} serves: was wrong\n"
+    )
+
+
+def test_with_approval_required_a_promotion_says_how_to_get_it(shell: Shell, versions: list[str]) -> None:
+    refused = shell.run("models", "promote", versions[0], "--reason", "hurry", CHURN_MODEL_APPROVAL="required")
+    assert refused.exit_code == 2
+    assert "needs a person's approval (CHURN_MODEL_APPROVAL is required)" in refused.stderr
+
+
+def test_the_log_tells_each_step_and_names_a_changed_line(shell: Shell, versions: list[str], tmp_path: Path) -> None:
+    figures = tmp_path / "log.json"
+    shell.succeed("models", "promote", versions[0], "--by", "ann", "--reason", "for the log")
+    lines = shell.succeed("models", "log", "--json", str(figures)).splitlines()
+    assert lines[-2].endswith(f"churn {versions[0]} promoted by ann: for the log")
+    assert lines[-1] == f"{len(lines) - 1} entries, each as it was written"
+    assert json.loads(figures.read_text())[-1]["who"] == "ann"
+    log = shell.settings.models_dir / "audit.jsonl"
+    written = log.read_bytes()
+    log.write_bytes(written.replace(b"for the log", b"for the dog"))
+    changed = shell.run("models", "log")
+    log.write_bytes(written)
+    assert changed.exit_code == 2
+    assert f"line {len(lines) - 1} is not what was written" in changed.stderr
 
 
 def test_score_writes_a_file_with_every_active_user(shell: Shell, versions: list[str]) -> None:

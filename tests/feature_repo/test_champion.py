@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -97,7 +98,17 @@ def test_of_several_records_the_last_serves_and_all_are_heard_of(holder: Serving
     gone = msgspec.structs.replace(champion(tmp_path, "1"), bundle="churn/deleted")
     holder.follow([gone, champion(tmp_path, "2")])
     assert (served(holder), holder.refusal) == ("2", None)
-    assert (holder.heard_of("1"), holder.heard_of("2"), holder.heard_of("3")) == (True, True, False)
+    records = [gone, champion(tmp_path, "2"), champion(tmp_path, "3")]
+    assert [holder.heard_of(record.promotion) for record in records] == [True, True, False]
+
+
+def test_a_rollback_is_not_heard_of_because_its_version_is(holder: ServingModel, tmp_path: Path) -> None:
+    first = champion(tmp_path, "1")
+    back = msgspec.structs.replace(first, promoted_at=AS_OF + timedelta(seconds=1))
+    holder.follow([first])
+    assert [holder.heard_of(record.promotion) for record in (first, back)] == [True, False]
+    holder.follow([back])
+    assert holder.heard_of(back.promotion)
 
 
 def test_a_version_that_nobody_names_any_more_is_waited_for_once(holder: ServingModel) -> None:
@@ -123,7 +134,7 @@ def test_a_bundle_that_comes_late_ends_the_waiting(holder: ServingModel, tmp_pat
 def test_a_version_is_waited_for_until_it_serves(holder: ServingModel, tmp_path: Path) -> None:
     named = champion(tmp_path, "1")
     with ThreadPoolExecutor() as threads:
-        waiting = threads.submit(holder.wait_for, "1", 20.0)
+        waiting = threads.submit(holder.wait_for, named.promotion, 20.0)
         holder.follow([named])
         assert waiting.result()
     assert served(holder) == "1"

@@ -41,12 +41,13 @@ def test_the_last_champion_on_the_topic_serves_and_the_next_takes_over(
     kafka: KafkaServer, topic_prefix: str, holder: ServingModel, follower: ModelsFollower, tmp_path: Path
 ) -> None:
     create_topics(kafka, topic_prefix)
-    promote(kafka, topic_prefix, msgspec.structs.replace(champion(tmp_path, "1"), bundle="churn/deleted"))
+    gone = msgspec.structs.replace(champion(tmp_path, "1"), bundle="churn/deleted")
+    promote(kafka, topic_prefix, gone)
     promote(kafka, topic_prefix, champion(tmp_path, "2"))
     follower.following.start()
     wait_for(holder, "2")
     assert holder.refusal is None
-    assert holder.heard_of("1")
+    assert holder.heard_of(gone.promotion)
     promote(kafka, topic_prefix, champion(tmp_path, "3", model(intercept=-2.0)))
     wait_for(holder, "3")
 

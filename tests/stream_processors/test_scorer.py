@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -30,7 +31,7 @@ from feature_repo.online import OnlineWriter
 from feature_repo.reader import OnlineReader
 from stream_processors import scorer
 from stream_processors.scorer import ScorerRole
-from tests.api.building import AS_OF, DAYS_SILENT, DECLARATION, champion, settings, vectors
+from tests.api.building import AS_OF, DAYS_SILENT, DECLARATION, champion, model, settings, vectors
 from tests.api.streaming import promote
 
 
@@ -133,12 +134,33 @@ def test_a_refused_model_is_told_and_the_former_one_scores(
 ) -> None:
     promote(kafka, made.topic_prefix, champion(made.models_dir, "1"))
     wait_until(lambda: not role.not_ready(), 20, "the champion")
-    promote(kafka, made.topic_prefix, msgspec.structs.replace(champion(made.models_dir, "2"), sha256="0" * 64))
+    bad = msgspec.structs.replace(champion(made.models_dir, "2"), sha256="0" * 64)
+    promote(kafka, made.topic_prefix, bad)
     wait_until(lambda: bool(role.not_ready()), 20, "the refusal")
     (reason,) = role.not_ready()
     assert reason.startswith("champion version 2 was refused, version 1 goes on serving: ")
-    asyncio.run(score_once(role, record(["u1"], vectors(1), for_model="2")))
+    asyncio.run(score_once(role, record(["u1"], vectors(1), for_model=bad.promotion)))
     assert written(made, 1)["u1"].model_version == "1"
+
+
+def test_a_refresh_for_a_rollback_is_not_scored_by_the_version_that_is_taken_back(
+    made: Settings, kafka: KafkaServer, role: ScorerRole
+) -> None:
+    first, second = champion(made.models_dir, "1"), champion(made.models_dir, "2", model(intercept=2.0))
+    for named in (first, second):
+        promote(kafka, made.topic_prefix, named)
+    wait_until(lambda: role.model.heard_of(second.promotion), 20, "the second champion")
+    back = msgspec.structs.replace(first, promoted_at=AS_OF + timedelta(seconds=1))
+
+    async def refreshed_before_the_news() -> None:
+        scoring = asyncio.create_task(score_once(role, record(["u1"], vectors(1), for_model=back.promotion)))
+        await asyncio.sleep(0.2)  # not a wait for a condition: a scorer that does not wait would have scored by then
+        promote(kafka, made.topic_prefix, back)
+        await scoring
+
+    asyncio.run(asyncio.wait_for(refreshed_before_the_news(), 30))
+    score = written(made, 1)["u1"]
+    assert (score.model_version, score.promoted_at) == ("1", back.promoted_at)
 
 
 def test_a_scorer_that_was_frozen_overwrites_no_row_of_the_next_owner(

@@ -13,6 +13,7 @@ from compose.kafka import KafkaServer
 from compose.topic_admin import ensure_topics
 from feature_repo.declared import load
 from tests.training.archives import archive, midnight
+from training.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,6 +22,21 @@ ROOT = Path(__file__).resolve().parents[2]
 def elearning() -> Declaration:
     """Return the example business."""
     return load(ROOT / "feature_repo" / "declarations" / "elearning.yaml")
+
+
+@pytest.fixture(scope="session")
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an MLflow database without any run; creating one takes 5 s, so tests copy it."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    Registry(f"sqlite:///{folder / 'mlflow.db'}", "churn", folder, folder).versions()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def registry(new_database: Path, tmp_path: Path) -> Registry:
+    """Return an empty registry."""
+    (tmp_path / "mlflow.db").write_bytes(new_database.read_bytes())
+    return Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", "churn", tmp_path / "models", tmp_path / "mlartifacts")
 
 
 @pytest.fixture

@@ -1,51 +1,40 @@
 """Versions, promotion and the way back, on a real MLflow with SQLite."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from churn.errors import DataError, InputError
-from churn.model import GoldenRow, LogisticModel
 from churn.scores import Champion
 from feature_repo.bundles import load
+from tests.training.versions import registered
 from training.registry import Registry
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LATER = datetime(2026, 3, 2, tzinfo=UTC)
-MODEL = LogisticModel("churn", "abc", ["a"], [0.0], [1.0], [1.0], [0.0], [0.0], 0.0, [GoldenRow([0.0], 0.5)], {})
 
 
-@pytest.fixture(scope="module")
-def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an MLflow database without any run; creating one takes 5 s, so tests copy it."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    Registry(f"sqlite:///{folder / 'mlflow.db'}", "churn", folder, folder).versions()
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def registry(new_database: Path, tmp_path: Path) -> Registry:
-    """Return an empty registry."""
-    (tmp_path / "mlflow.db").write_bytes(new_database.read_bytes())
-    return Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", "churn", tmp_path / "models", tmp_path / "mlartifacts")
-
-
-def registered(registry: Registry, intercept: float = 0.0) -> str:
-    """Register a version whose metrics name its intercept."""
-    half = 0.5 if intercept == 0 else 1 / (1 + 2.718281828459045**-intercept)
-    model = msgspec.structs.replace(MODEL, intercept=intercept, golden=[GoldenRow([0.0], half)])
-    return registry.register(
-        model, {"strength": 0.1}, {"auc": 0.8}, {"data_from": "2026-01-01"}, {"report.txt": "fine"}
-    )
-
-
-def test_a_new_version_challenges_and_serves_nobody(registry: Registry) -> None:
+def test_a_new_version_serves_nobody(registry: Registry) -> None:
     assert registered(registry) == "1"
     (version,) = registry.versions()
-    assert (version.version, version.aliases, version.metrics) == ("1", ("challenger",), {"auc": 0.8})
+    assert (version.version, version.aliases, version.metrics) == ("1", (), {"auc": 0.8})
     assert registry.champion() is None
+
+
+def test_a_promoted_challenger_challenges_no_more(registry: Registry) -> None:
+    first, second = registered(registry), registered(registry, 1.0)
+    registry.challenge(first)
+    registry.challenge(second)
+    assert {v.version: v.aliases for v in registry.versions()} == {"1": (), "2": ("challenger",)}
+    registry.promote(second, "better", NOW)
+    assert {v.version: v.aliases for v in registry.versions()} == {"1": (), "2": ("champion",)}
+
+
+def test_files_are_added_to_a_version_and_read_again(registry: Registry) -> None:
+    version = registered(registry)
+    registry.attach(version, {"card.md": "a card\n"})
+    assert (registry.text(version, "card.md"), registry.text(version, "away.md")) == ("a card\n", None)
 
 
 def test_promotion_writes_a_bundle_that_loads(registry: Registry, tmp_path: Path) -> None:
@@ -71,6 +60,11 @@ def test_promotions_tell_when_each_version_last_began_to_serve(registry: Registr
     assert registry.promotions() == [first, second]
     back = registry.rollback("scores look wrong", LATER + (LATER - NOW))
     assert registry.promotions() == [second, back]
+
+
+def test_a_promotion_by_a_slow_clock_is_dated_after_the_one_before(registry: Registry) -> None:
+    registry.promote(registered(registry), "first", LATER)
+    assert registry.promote(registered(registry), "a slow clock", NOW).promoted_at == LATER + timedelta(microseconds=1)
 
 
 def test_rollback_without_a_previous_champion_is_refused(registry: Registry) -> None:
