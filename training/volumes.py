@@ -1,0 +1,89 @@
+"""Checks of how much came when: days without events, days that stand out, partitions that lag behind."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import log
+from statistics import median
+
+from training.checks import Check, Verdict, iso, listed
+from training.profile import Profile
+
+FEWEST_EVENTS_A_DAY = 50
+"""Below it a day's volume is chance."""
+OUTLYING, COLLAPSED = 4.0, 10.0
+"""Times more or less than the same weekday of the weeks around; a public holiday takes half, rarely three quarters."""
+COLLAPSED_DAYS, COLLAPSED_SHARE = 3, 0.05
+"""So many days in a row, or this share of all, that are a tenth of the usual: the data is incomplete, people are not."""
+LONGEST_GAP_SHARE = 0.2
+
+
+def missing_days(profile: Profile) -> Check:
+    """Check that every day has events."""
+    days = range(min(profile.by_day), max(profile.by_day) + 1)
+    missing = [day for day in days if not profile.by_day[day]]
+    share = len(missing) / len(days)
+    span = f"{iso(days[0])} to {iso(days[-1])}"
+    if not missing:
+        return Check("missing days", Verdict.PASSED, f"events on each of {len(days)} days, {span}")
+    verdict = Verdict.FAILED if share > LONGEST_GAP_SHARE else Verdict.WARNED
+    advice = "a gap looks like silence of everybody: restore the archive of these days, or start after it"
+    seen = f"no event on {len(missing)} of {len(days)} days, {span}"
+    return Check("missing days", verdict, seen, listed(map(iso, missing)), advice)
+
+
+def volumes(profile: Profile) -> Check:
+    """Check that no day stands out from the same weekday around it."""
+    ratios = dict(volume_ratios(profile.by_day))
+    low = [day for day, ratio in ratios.items() if ratio < 1 / COLLAPSED]
+    odd = [day for day, ratio in ratios.items() if not 1 / OUTLYING <= ratio <= OUTLYING]
+    if not odd:
+        return Check("volumes", Verdict.PASSED, f"no day out of {len(profile.by_day)} stands out")
+    collapsed = longest_run(low) >= COLLAPSED_DAYS or len(low) >= max(COLLAPSED_DAYS, COLLAPSED_SHARE * len(ratios))
+    where = listed(
+        f"{iso(day)} {ratios[day]:.2g} times the usual" for day in sorted(odd, key=lambda d: _oddity(ratios[d]))
+    )
+    seen = f"{len(odd)} days stand out, {len(low)} of them with less than a tenth of the usual"
+    advice = "find out whether events were lost (bring them back) or sent twice, before a model takes it for behaviour"
+    return Check("volumes", Verdict.FAILED if collapsed else Verdict.WARNED, seen, where, advice)
+
+
+def _oddity(ratio: float) -> float:
+    return -abs(log(max(ratio, 1e-9)))
+
+
+def volume_ratios(by_day: Mapping[int, int]) -> Iterator[tuple[int, float]]:
+    """Yield each day's events against the median of the same weekday in the four weeks before and after.
+
+    The first and last day are parts of days; a day is left out where fewer than three others tell what is usual, or where
+    that is so little that chance decides.
+    """
+    first, last = min(by_day), max(by_day)
+    for day in range(first + 1, last):
+        others = [day + 7 * week for week in (-4, -3, -2, -1, 1, 2, 3, 4)]
+        counts = [by_day.get(other, 0) for other in others if first < other < last]
+        usual = median(counts) if len(counts) >= 3 else 0
+        if usual >= FEWEST_EVENTS_A_DAY:
+            yield day, by_day.get(day, 0) / usual
+
+
+def longest_run(days: Sequence[int]) -> int:
+    """Return the length of the longest run of days that follow each other.
+
+    >>> longest_run([1, 2, 3, 7, 8])
+    3
+    """
+    longest = length = 0
+    for place, day in enumerate(days):
+        length = length + 1 if place and day == days[place - 1] + 1 else 1
+        longest = max(longest, length)
+    return longest
+
+
+def partitions(profile: Profile) -> Check:
+    """Check that every partition reaches the same day."""
+    latest = max(profile.partition_ends.values())
+    behind = {p: latest - day for p, day in sorted(profile.partition_ends.items()) if latest - day > 1}
+    if not behind:
+        return Check("partitions", Verdict.PASSED, f"all {len(profile.partition_ends)} reach {iso(latest)}")
+    where = listed(f"partition {partition} by {days} days" for partition, days in behind.items())
+    advice = "let the archive worker catch up; labels of their users stay unknown until then"
+    return Check("partitions", Verdict.WARNED, f"{len(behind)} end before {iso(latest)}", where, advice)
