@@ -45,7 +45,7 @@ class Check(msgspec.Struct, frozen=True):
     def text(self) -> str:
         """Return it as lines of a report."""
         lines = [f"{self.verdict.value:>6}  {self.name}: {self.seen}"]
-        lines += [f"{'':8}where: {self.where}"] if self.where else []
+        lines += [f"{'':8}where: {self.where}"] if self.where and self.verdict is not Verdict.PASSED else []
         lines += [f"{'':8}do: {self.advice}"] if self.advice else []
         return "\n".join(lines)
 

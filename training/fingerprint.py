@@ -77,8 +77,8 @@ def fingerprint_of(
     """Return the fingerprint of snapshots (UTC day numbers) of an archive."""
     return Fingerprint(
         content=profile.content,
-        archive_from=_iso(min(profile.by_day)),
-        archive_until=_iso(max(profile.by_day)),
+        archive_from=_iso(profile.days[0]),
+        archive_until=_iso(profile.days[1]),
         events=profile.events,
         users=profile.users,
         declaration_version=declaration.version,

@@ -6,7 +6,7 @@ same batch.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Profile:
 
     Attributes:
         columns: the types that each column has in the files.
-        by_day: events of each UTC day.
+        by_type_and_day: events of each type on each UTC day.
         partition_ends: the latest day of each partition.
         by_type: events of each type.
         missing: events without a value in a column of IDENTITY.
@@ -61,7 +61,7 @@ class Profile:
     """
 
     columns: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    by_day: Counter[int] = field(default_factory=Counter)
+    by_type_and_day: Counter[tuple[str, int]] = field(default_factory=Counter)
     partition_ends: dict[int, int] = field(default_factory=dict)
     by_type: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
@@ -70,6 +70,20 @@ class Profile:
     attributes: dict[str, AttributeSeen] = field(default_factory=lambda: defaultdict(AttributeSeen))
     users: int = 0
     content: str = ""
+
+    def by_day(self, types: Collection[str]) -> Counter[int]:
+        """Return the events of these types on each day that has any."""
+        found: Counter[int] = Counter()
+        for (kind, day), events in self.by_type_and_day.items():
+            if kind in types:
+                found[day] += events
+        return found
+
+    @property
+    def days(self) -> tuple[int, int]:
+        """Return the first and the last day with an event."""
+        days = [day for _, day in self.by_type_and_day]
+        return min(days), max(days)
 
     @property
     def events(self) -> int:
@@ -144,7 +158,7 @@ class Reader:
         for name in IDENTITY:
             found.missing[name] += int(row[f"missing {name}"])
         if day is not None:
-            found.by_day[int(day)] += events
+            found.by_type_and_day[str(kind), int(day)] += events
             if partition is not None:
                 found.partition_ends[int(partition)] = max(int(day), found.partition_ends.get(int(partition), int(day)))
         event = self.declaration.events.get(str(kind))

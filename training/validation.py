@@ -4,7 +4,7 @@ A failed check means that a model of this data would be wrong, not merely worse;
 limits are those within which a healthy business moves: weekends, holidays, campaigns, bots and quiet starts pass.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log
@@ -88,11 +88,16 @@ def validate(declaration: Declaration, profile: Profile, rates: Sequence[LabelRa
         checks.unseen_types(declaration, profile),
         *checks.measures(profile),
         *checks.attributes(profile),
-        volumes.missing_days(profile),
-        volumes.volumes(profile),
+        *(_volumes(profile, active) if (active := profile.by_day(declaration.activity_events)) else ()),
         volumes.partitions(profile),
     ]
     return ValidationReport((*found, *([_labels(rates)] if rates else [])))
+
+
+def _volumes(profile: Profile, active: Mapping[int, int]) -> Iterator[Check]:
+    yield volumes.missing_days(active)
+    yield volumes.volumes(active)
+    yield volumes.stopped(profile.by_type_and_day, max(active))
 
 
 def _labels(rates: Sequence[LabelRate]) -> Check:
