@@ -142,6 +142,16 @@ class Declaration:
         """Return the event types that show a user is still there."""
         return tuple(name for name, event in self.events.items() if event.activity)
 
+    def with_horizon(self, days: int) -> "Declaration":
+        """Return the same business with churn over another horizon.
+
+        Raises:
+            DeclarationError: tiles do not reach so far.
+        """
+        if not 1 <= days <= MAX_WINDOW_DAYS:
+            raise DeclarationError(f"a horizon is 1 to {MAX_WINDOW_DAYS} days, got {days}")
+        return replace(self, label=replace(self.label, horizon_days=days))
+
 
 def _plain(mapping: Mapping[str, object]) -> list[str]:
     return [repr(value) for value in mapping.values()]

@@ -21,7 +21,7 @@ from churn.errors import DefectError
 from churn.features import ActiveDays, FeaturePlan, UserFacts
 from churn.labels import Mask
 from churn.layout import MAX_UNITS, NEVER, NEVER_YET, Floats, Int32s, Int64s, Layout, layout_of
-from training.day_counts import DayCounts, DayRows
+from training.day_counts import DayCounts, DayRows, Progress
 
 BLOCK_USERS = 8192
 """8,192 users x 100 active days x 120 bytes a row = 100 MB at most."""
@@ -141,17 +141,65 @@ def _days_between(days: Int64s, start: int, stop: int) -> Iterator[tuple[int, in
             yield first, last
 
 
+@dataclass(frozen=True)
+class Block:
+    """Some users with all of their days; `rows` counts users from 0 in the order of `users`."""
+
+    users: Sequence[str]
+    observed_until: Int32s
+    rows: DayRows
+
+
+class Snapshots:
+    """How a block of users becomes snapshots by one declaration, whichever engine reduced the events."""
+
+    def __init__(self, declaration: Declaration, user_ttl_days: int = 0) -> None:
+        self.layout, self._user_ttl_days = layout_of(declaration), user_ttl_days
+        self._plan = FeaturePlan(self.layout)
+        self._horizon_days = declaration.label.horizon_days
+        self._activity = self.layout.counter(ACTIVITY_COUNTER)
+
+    def of(self, block: Block, as_of_days: Sequence[int], sampling: Sampling = EVERYONE) -> Iterator[Snapshot]:
+        """Yield the block at each midnight in the order of time."""
+        history = History(self.layout, block.rows, len(block.users), self._user_ttl_days)
+        hashes = np.array([_hash(user) for user in block.users] if sampling.share < 1.0 else [], dtype=np.uint64)
+        for day in sorted(as_of_days):
+            yield self._at(history, block, day, sampling, hashes)
+
+    def _at(
+        self, history: History, block: Block, day: int, sampling: Sampling, hashes: npt.NDArray[np.uint64]
+    ) -> Snapshot:
+        facts, horizon = history.facts(day), self._horizon_days
+        last = facts.lasts[:, self._activity]
+        population = labels.in_population(last, day, horizon) & ~labels.excluded(self.layout, facts.registers)
+        known = labels.label_known(block.observed_until, day, horizon)
+        churned = labels.churned(history.next_activity(day, day + horizon), day, horizon)
+        wanted = population if sampling.population_only else history.seen
+        if sampling.labelled_only:
+            wanted = wanted & known
+        if sampling.share < 1.0:
+            wanted = wanted & (_mixed(hashes, day) < np.uint64(int(sampling.share * (HASH_SPAN - 2048))))
+        chosen = np.flatnonzero(wanted)
+        silent = np.where(last == NEVER, 0, day - last.astype(np.int64)).astype(np.int32)
+        users = [block.users[i] for i in chosen.tolist()]
+        matrix = self._plan.compute(_taken(facts, chosen))
+        return Snapshot(day, users, matrix, population[chosen], known[chosen], churned[chosen], silent[chosen])
+
+
 class DataSet:
     """Snapshots of an archive by one declaration; use as a context manager."""
 
-    def __init__(self, declaration: Declaration, files: Sequence[Path], scratch: Path, user_ttl_days: int = 0) -> None:
+    def __init__(
+        self,
+        declaration: Declaration,
+        files: Sequence[Path],
+        scratch: Path,
+        user_ttl_days: int = 0,
+        progress: Progress = lambda _: None,
+    ) -> None:
         """Read the archive's files once; raises DataError when they hold no event."""
-        self._layout, self._user_ttl_days = layout_of(declaration), user_ttl_days
-        self._plan = FeaturePlan(self._layout)
-        self._horizon_days = declaration.label.horizon_days
-        self._activity = self._layout.counter(ACTIVITY_COUNTER)
-        self.counts = DayCounts(self._layout, files, scratch)
-        self._hashes: npt.NDArray[np.uint64] | None = None
+        self._snapshots, self._progress = Snapshots(declaration, user_ttl_days), progress
+        self.counts = DayCounts(self._snapshots.layout, files, scratch, progress)
 
     def __enter__(self) -> "DataSet":
         return self
@@ -167,35 +215,11 @@ class DataSet:
 
     def parts(self, as_of_days: Sequence[int], sampling: Sampling = EVERYONE) -> Iterator[Snapshot]:
         """Yield snapshots block of users by block; within a block in the order of time."""
+        users = self.counts.users
         for start, stop in self.counts.blocks(BLOCK_USERS):
-            history = History(self._layout, self.counts.rows(start, stop), stop - start, self._user_ttl_days)
-            for day in sorted(as_of_days):
-                yield self._part(history, start, stop, day, sampling)
-
-    def _part(self, history: History, start: int, stop: int, day: int, sampling: Sampling) -> Snapshot:
-        facts, horizon = history.facts(day), self._horizon_days
-        last = facts.lasts[:, self._activity]
-        population = labels.in_population(last, day, horizon) & ~labels.excluded(self._layout, facts.registers)
-        known = labels.label_known(self.counts.observed_until[start:stop], day, horizon)
-        churned = labels.churned(history.next_activity(day, day + horizon), day, horizon)
-        chosen = np.flatnonzero(self._chosen(history.seen, population, known, start, day, sampling))
-        silent = np.where(last == NEVER, 0, day - last.astype(np.int64)).astype(np.int32)
-        users = [self.counts.users[start + i] for i in chosen.tolist()]
-        matrix = self._plan.compute(_taken(facts, chosen))
-        return Snapshot(day, users, matrix, population[chosen], known[chosen], churned[chosen], silent[chosen])
-
-    def _chosen(self, seen: Mask, population: Mask, known: Mask, start: int, day: int, sampling: Sampling) -> Mask:
-        chosen = population if sampling.population_only else seen
-        if sampling.labelled_only:
-            chosen = chosen & known
-        if sampling.share < 1.0:
-            chosen = chosen & self._first_hashes(start, len(seen), day, sampling.share)
-        return chosen
-
-    def _first_hashes(self, start: int, count: int, day: int, share: float) -> Mask:
-        if self._hashes is None:
-            self._hashes = np.array([_hash(user) for user in self.counts.users], dtype=np.uint64)
-        return _mixed(self._hashes[start : start + count], day) < np.uint64(int(share * (HASH_SPAN - 2048)))
+            self._progress(f"{start:,} of {len(users):,} users at {len(as_of_days)} midnights")
+            block = Block(users[start:stop], self.counts.observed_until[start:stop], self.counts.rows(start, stop))
+            yield from self._snapshots.of(block, as_of_days, sampling)
 
 
 def _taken(facts: UserFacts, users: npt.NDArray[np.intp]) -> UserFacts:

@@ -1,10 +1,15 @@
-"""Archived events reduced to one row per user and day, by DuckDB, in the integer units of the stream.
+"""Archived events reduced to one row per user and day by DuckDB, days after days, in bounded memory.
 
-Everything a vector needs follows from these rows: tiles, lifetime totals, first and last days, registers, labels.
+What a row holds is said in `training.reduction`. An archive's events lie in folders of their UTC days, so that a batch
+of whole days is reduced by itself, and lies in the table in the order of users: a block of users is then a few
+stretches of every batch.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +17,17 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from churn.declaration import ACTIVITY_COUNTER, Register
+from churn.declaration import ACTIVITY_COUNTER
 from churn.errors import DataError
-from churn.layout import CODE_BITS, DAY_US, Increment, Int32s, Int64s, Layout
-from churn.slab import OTHER_CODE
+from churn.layout import Int32s, Int64s, Layout
 
 MEMORY_LIMIT = "2GB"
 """Beyond it DuckDB sorts and aggregates on disk, in the scratch folder."""
+BATCH_BYTES = 100_000_000
+"""About 4 million events of Parquet: their days take 0.5 GB while they are sorted."""
+COUNTED_USERS = 50_000
+"""Of more users pairs are counted among so many and scaled: the share of a sample needs no third digit."""
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -43,39 +52,58 @@ class DayCounts:
         events: how many events were read.
     """
 
-    def __init__(self, layout: Layout, files: Sequence[Path], scratch: Path) -> None:
-        """Read the files and reduce them.
+    def __init__(
+        self,
+        layout: Layout,
+        files: Sequence[Path],
+        scratch: Path,
+        progress: Progress = lambda _: None,
+        batch_bytes: int = BATCH_BYTES,
+    ) -> None:
+        """Read the files and reduce them, so many bytes of them at a time.
 
         Raises:
             DataError: there is no event in them.
         """
-        self._layout = layout
-        self._database = duckdb.connect()
-        self._database.execute("SET memory_limit = ?", [MEMORY_LIMIT])
-        self._database.execute("SET temp_directory = ?", [str(scratch)])
-        self._database.execute("SET preserve_insertion_order = false")
-        self._reduce(files)
+        if not files:
+            raise DataError("the archive holds no events; publish some and wait for the archive worker to flush them")
+        self._layout, self._progress = layout, progress
+        batches = list(batches_of(files, batch_bytes))
+        with ExitStack() as opened:
+            folder = opened.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix="days-"))
+            # A file is compressed, which memory is not; what one batch gives needs no file, which takes 0.1 s.
+            place = str(Path(folder) / "days.duckdb") if len(batches) > 1 else ":memory:"
+            self._database = opened.enter_context(duckdb.connect(place))
+            self._database.execute("SET memory_limit = ?", [MEMORY_LIMIT])
+            self._database.execute("SET temp_directory = ?", [str(Path(folder) / "spilled")])
+            self._read_users(files)
+            self._reduce(batches)
+            self._open = opened.pop_all()
+        ends = self._database.execute("SELECT min(day), max(day), sum(events) FROM counts").fetchall()[0]
+        self.first_day, self.last_day, self.events = int(ends[0]), int(ends[1]), int(ends[2])
+
+    def _read_users(self, files: Sequence[Path]) -> None:
+        self._progress("reading who there is")
+        events = events_of(files)
+        query = users_of(self._layout, events, columns_of(self._database, events))
+        self._database.execute(
+            f"CREATE TABLE users AS SELECT *, row_number() OVER (ORDER BY user_id) - 1 AS number FROM ({query})"  # noqa: S608  # a compiled expression
+        )
         found = self._database.execute("SELECT user_id, observed_until FROM users ORDER BY number").fetchnumpy()
         self.users: list[str] = [str(user) for user in found["user_id"]]
         self.observed_until: Int32s = np.asarray(found["observed_until"], np.int32)
-        ends = self._database.execute("SELECT min(day), max(day), sum(events) FROM days").fetchall()[0]
-        self.first_day, self.last_day, self.events = int(ends[0]), int(ends[1]), int(ends[2])
-
-    def _reduce(self, files: Sequence[Path]) -> None:
-        if not files:
-            raise DataError("the archive holds no events; publish some and wait for the archive worker to flush them")
-        columns = {name for name, *_ in self._database.execute(f"DESCRIBE {events_of(files)}").fetchall()}
-        self._database.execute(
-            f"CREATE TABLE days AS {by_key_and_day(self._layout, 'user_id', events_of(files), columns)}"
-        )
-        if not self._database.execute("SELECT count(*) FROM days").fetchall()[0][0]:
+        if not self.users:
             raise DataError(
                 f"no event in the archive is of a declared type; declared are {list(self._layout.event_types)}"
             )
-        self._database.execute(USERS)
-        self._database.execute(
-            "CREATE TABLE counts AS SELECT number, days.* FROM days JOIN users USING (user_id) ORDER BY number, day"
-        )
+
+    def _reduce(self, batches: Sequence[Sequence[Path]]) -> None:
+        for done, batch in enumerate(batches):
+            self._progress(f"reducing events to days: {done} of {len(batches)} batches")
+            events = events_of(batch)
+            reduced = by_key_and_day(self._layout, "user_id", events, columns_of(self._database, events))
+            rows = f"SELECT number, reduced.* EXCLUDE (user_id) FROM ({reduced}) AS reduced JOIN users USING (user_id) ORDER BY number, day"  # noqa: S608  # a compiled expression
+            self._database.execute(f"INSERT INTO counts {rows}" if done else f"CREATE TABLE counts AS {rows}")
 
     def rows(self, start: int, stop: int) -> DayRows:
         """Return the rows of users start to stop."""
@@ -88,21 +116,35 @@ class DayCounts:
             yield start, min(start + size, len(self.users))
 
     def active_pairs(self, as_of_days: Sequence[int], horizon_days: int) -> int:
-        """Return how many (user, snapshot) pairs have an activity in the horizon before the snapshot."""
+        """Return how many (user, snapshot) pairs have an activity in the horizon before the snapshot, about."""
         activity = f"fed_{self._layout.counter(ACTIVITY_COUNTER)}"
+        every = max(1, len(self.users) // COUNTED_USERS)
         query = f"""SELECT count(*) FROM (SELECT DISTINCT number, as_of FROM counts, (SELECT unnest(?::INTEGER[]) AS as_of)
-            WHERE {activity} AND day < as_of AND day >= as_of - ?)"""  # noqa: S608  # a column number of ours, no outside text
-        return int(self._database.execute(query, [list(as_of_days), horizon_days]).fetchall()[0][0])
+            WHERE number % ? = 0 AND {activity} AND day < as_of AND day >= as_of - ?)"""  # noqa: S608  # a column number of ours, no outside text
+        return every * int(self._database.execute(query, [list(as_of_days), every, horizon_days]).fetchall()[0][0])
 
     def close(self) -> None:
         """Free memory and scratch files."""
-        self._database.close()
+        self._open.close()
 
 
-USERS = """CREATE TABLE users AS
-    SELECT user_id, last.observed_until, row_number() OVER (ORDER BY user_id) - 1 AS number
-    FROM (SELECT user_id, max(partition) AS partition FROM days GROUP BY user_id)
-    JOIN (SELECT partition, max(day) AS observed_until FROM days GROUP BY partition) AS last USING (partition)"""
+def batches_of(files: Sequence[Path], batch_bytes: int = BATCH_BYTES) -> Iterator[list[Path]]:
+    """Yield the files of whole days, so many bytes together; files that lie elsewhere than in days are one batch."""
+    ordered = sorted(files, key=lambda path: (path.parent.name, path))
+    if not all(path.parent.name.startswith("date=") for path in ordered):
+        yield ordered
+        return
+    batch: list[Path] = []
+    size = 0
+    for _, found in groupby(ordered, key=lambda path: path.parent.name):
+        day = list(found)
+        day_size = sum(path.stat().st_size for path in day)
+        if batch and size + day_size > batch_bytes:
+            yield batch
+            batch, size = [], 0
+        batch += day
+        size += day_size
+    yield batch
 
 
 def day_rows(layout: Layout, found: Mapping[str, Any], start: int = 0) -> DayRows:
@@ -126,84 +168,26 @@ def _stack(columns: Sequence[npt.ArrayLike], rows: int) -> Int64s:
 
 def events_of(files: Sequence[Path]) -> str:
     """Return the query of all events of archive files."""
-    listed = ", ".join(_text(str(path)) for path in files)
-    return f"SELECT * FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"  # noqa: S608  # `_text` quotes the paths
+    listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
+    return f"SELECT * FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"  # noqa: S608  # the paths are quoted
 
 
-def by_key_and_day(layout: Layout, key: str, events: str, columns: set[str]) -> str:
+def columns_of(database: duckdb.DuckDBPyConnection, events: str) -> set[str]:
+    """Return the columns of a query."""
+    return {str(name) for name, *_ in database.execute(f"DESCRIBE {events}").fetchall()}
+
+
+def by_key_and_day(layout: Layout, key: str, events: str, columns: Iterable[str]) -> str:
     """Return the query that reduces `events`, a query with these columns, to one row per key and UTC day."""
-    parts = [
-        key,
-        f"(epoch_us(occurred_at) // {DAY_US})::INTEGER AS day",
-        "max(partition) AS partition",
-        "count(*) AS events",
-        *(_units(layout, number, columns) for number in range(len(layout.counters))),
-        *(_fed(layout, number) for number in range(len(layout.counters))),
-        *(_register(r, number, columns) for number, r in enumerate(layout.declaration.registers.values())),
-    ]
-    known = ", ".join(_text(name) for name in layout.event_types)
-    return f"SELECT {', '.join(parts)} FROM ({events}) WHERE event_type IN ({known}) GROUP BY ALL"  # noqa: S608  # `_text` and `_name` quote what the declaration names
+    # Ibis takes a second to import, which whoever only reads events need not wait for.
+    from training.reduction import EVENTS, reducing_query
+
+    return f"WITH {EVENTS} AS ({events}) {reducing_query(layout, key, columns, 'duckdb')}"
 
 
-def _units(layout: Layout, counter: int, columns: set[str]) -> str:
-    cases = []
-    for event, increments in zip(layout.event_types, layout.increments, strict=True):
-        added = [_added(increment, columns) for increment in increments if increment.counter == counter]
-        cases += [f"WHEN {_text(event)} THEN {units}" for units in added]
-    summed = f"sum(CASE event_type {' '.join(cases)} ELSE 0 END)" if cases else "0"
-    return f"{summed}::BIGINT AS units_{counter}"
+def users_of(layout: Layout, events: str, columns: Iterable[str]) -> str:
+    """Return the query of all users of `events`, a query with these columns, with `observed_until`."""
+    from training.reduction import EVENTS, users_query
 
-
-def _added(increment: Increment, columns: set[str]) -> str:
-    if not increment.measure:
-        return str(increment.units)
-    value = f"coalesce(TRY_CAST({_entry('measure', increment.measure, columns)} AS DOUBLE), 0.0)"
-    # DuckDB's cast rounds half to even, as numpy's rint does in the stream.
-    return f"CAST({value} * {increment.scale} AS BIGINT)"
-
-
-def _entry(kind: str, name: str, columns: set[str]) -> str:
-    """Return where a measure or attribute lies: its column, or `extra` from before it was declared."""
-    column = f"{kind}_{name}"
-    places = [_name(column)] if column in columns else []
-    if "extra" in columns:
-        kept = f"json_extract_string(extra, {_text(f'$.{kind}s.{_name(name)}')})"
-        # A coalesce of a number and a text has no type; the cast is by kind, as the columns are.
-        places.append(f"TRY_CAST({kept} AS DOUBLE)" if kind == "measure" else kept)
-    return f"coalesce({', '.join(places)})" if places else "NULL"
-
-
-def _fed(layout: Layout, counter: int) -> str:
-    feeding = [
-        _text(event)
-        for event, increments in zip(layout.event_types, layout.increments, strict=True)
-        if any(increment.counter == counter for increment in increments)
-    ]
-    any_feeds = f"bool_or(event_type IN ({', '.join(feeding)}))" if feeding else "false"
-    return f"{any_feeds} AS fed_{counter}"
-
-
-def _register(register: Register, number: int, columns: set[str]) -> str:
-    code = _attribute_code(register, columns) if register.attribute else _event_code(register)
-    packed = f"epoch_us(occurred_at) * {1 << CODE_BITS} + ({code})"
-    return f"coalesce(max({packed}), 0)::BIGINT AS register_{number}"
-
-
-def _attribute_code(register: Register, columns: set[str]) -> str:
-    value = f"CAST({_entry('attribute', register.attribute or '', columns)} AS VARCHAR)"
-    listed = " ".join(f"WHEN {_text(value)} THEN {code}" for code, value in enumerate(register.values, 1))
-    return f"CASE WHEN {value} IS NULL THEN NULL ELSE CASE {value} {listed} ELSE {OTHER_CODE} END END"
-
-
-def _event_code(register: Register) -> str:
-    values = register.values
-    listed = " ".join(f"WHEN {_text(e)} THEN {values.index(v) + 1}" for e, v in register.events.items())
-    return f"CASE event_type {listed} ELSE NULL END"
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
+    # The compiled text may begin with a WITH of its own, which cannot follow another.
+    return f"WITH {EVENTS} AS ({events}) SELECT * FROM ({users_query(layout, columns, 'duckdb')})"  # noqa: S608  # a compiled expression

@@ -2,8 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
+from churn.declaration import Aggregate, Declaration
 from churn.errors import DataError
+
+TREND_DAYS = 30
+DAY_ZERO = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -14,14 +19,71 @@ class Split:
     test: tuple[int, ...]
 
 
-def weekly(first_day: int, last_day: int, horizon_days: int) -> tuple[int, ...]:
-    """Return midnights a week apart with a whole horizon of history before and of future after, counted from the end.
+def history_days(declaration: Declaration) -> int:
+    """Return how many days before a snapshot its population and its windows look back on.
 
-    >>> weekly(0, 75, 30)
-    (31, 38, 45)
+    Lifetime facts (totals, days since the first of something) begin with the archive whatever the snapshot.
     """
-    latest = last_day - horizon_days
-    return tuple(sorted(range(latest, first_day + horizon_days - 1, -7)))
+    trends = {Aggregate.TREND, Aggregate.TREND_DAYS, Aggregate.TREND_MEAN}
+    looks_back = [TREND_DAYS if each.aggregate in trends else each.window_days for each in declaration.features]
+    return max(declaration.label.horizon_days, *looks_back)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Which midnights an archive allows: all of what a snapshot looks back on and ahead to lies within it."""
+
+    first_day: int
+    last_day: int
+    horizon_days: int
+    history_days: int
+
+    @property
+    def earliest(self) -> int:
+        """Return the first midnight whose population and windows are whole."""
+        return self.first_day + self.history_days
+
+    @property
+    def latest(self) -> int:
+        """Return the last midnight whose labels are known."""
+        return self.last_day - self.horizon_days
+
+    def weekly(self) -> tuple[int, ...]:
+        """Return midnights a week apart, counted from the end.
+
+        >>> Bounds(0, 75, 30, 30).weekly()
+        (31, 38, 45)
+        """
+        return tuple(sorted(range(self.latest, self.earliest - 1, -7)))
+
+    def checked(self, as_of_days: Sequence[int]) -> tuple[int, ...]:
+        """Return these midnights in order, each once.
+
+        Raises:
+            DataError: one of them looks back before the archive, or ahead after it; says which days would do.
+        """
+        days = tuple(sorted(set(as_of_days)))
+        late, early = [day for day in days if day > self.latest], [day for day in days if day < self.earliest]
+        if late:
+            raise DataError(
+                f"the label of {iso(late[0])} is not known yet: the archive ends on {iso(self.last_day)}, use"
+                f" {iso(self.latest)} at the latest"
+            )
+        if early:
+            raise DataError(
+                f"{iso(early[0])} looks back {self.history_days} days, and the archive begins on {iso(self.first_day)}:"
+                f" who was active before looks new or gone; use {iso(self.earliest)} at the earliest"
+            )
+        return days
+
+
+def iso(day: int) -> str:
+    """Return the date of a UTC day number.
+
+    >>> iso(30)
+    '1970-01-31'
+    """
+    return (DAY_ZERO + timedelta(days=day)).isoformat()
 
 
 def by_time(as_of_days: Sequence[int], test_fraction: float, gap_days: int) -> Split:

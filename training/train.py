@@ -19,13 +19,14 @@ from churn.evaluation import Evaluation, evaluate
 from churn.model import Model
 from feature_repo.archive import files
 from training.dataset import DataSet, Sampling
+from training.examined import Examined, examined
 from training.floor import RecencyFloor
 from training.gate import Holdout, Verdict, judge
 from training.logistic import Fitted, Rows, export, fit_in_time, scored
 from training.registry import Registry
 from training.report import Rivals, TrainingReport
 from training.segments import segments
-from training.split import Split, by_time, folds, weekly
+from training.split import Bounds, Split, by_time, folds, history_days
 from training.truth import true_probabilities
 
 MAX_TRAIN_ROWS = 300_000
@@ -93,19 +94,22 @@ def train(
     """
     watch = Stopwatch(progress)
     watch.step("reading the archive")
-    horizon = declaration.label.horizon_days
+    horizon, archived = declaration.label.horizon_days, files(archive_dir)
     with (
         tempfile.TemporaryDirectory() as scratch,
-        DataSet(declaration, files(archive_dir), Path(scratch), user_ttl_days) as data,
+        DataSet(declaration, archived, Path(scratch), user_ttl_days) as data,
     ):
-        split = by_time(_snapshots(data, as_ofs, horizon), test_fraction, horizon)
+        split = by_time(_snapshots(data, declaration, as_ofs), test_fraction, horizon)
         watch.step("building the snapshots")
         material = _material(data, split, horizon)
+    watch.step("checking the data")
+    data_set = _examined(declaration, archived, material, user_ttl_days)
     watch.step("fitting")
     rows = material.train.rows
     fitted = fit_in_time(rows, [(fold.train, fold.test) for fold in folds(split.train, horizon)])
     names, version = declaration.feature_names, declaration.feature_set_version
-    model = export(fitted, registry.name, version, names, rows.matrix[:EXAMPLES], _facts(now, material, fitted))
+    facts = _facts(now, material, fitted) | {"data_fingerprint": data_set.fingerprint.id}
+    model = export(fitted, registry.name, version, names, rows.matrix[:EXAMPLES], facts)
     watch.step("evaluating on the hold-out")
     judges = Judges(registry, declaration, material, threshold, truth_dir)
     report = _report(declaration, now, material, fitted, model, judges)
@@ -135,17 +139,17 @@ def _material(data: DataSet, split: Split, horizon_days: int) -> Material:
     return Material(split, train_part, test_part, counts.events, len(counts.users), counts.first_day, counts.last_day)
 
 
-def _snapshots(data: DataSet, as_ofs: Sequence[date] | None, horizon_days: int) -> tuple[int, ...]:
-    latest = data.counts.last_day - horizon_days
-    if as_ofs is None:
-        return weekly(data.counts.first_day, data.counts.last_day, horizon_days)
-    days = tuple(sorted({day_number(day) for day in as_ofs}))
-    late = [day for day in days if day > latest]
-    if late:
-        raise DataError(
-            f"the label of {_iso(late[0])} is not known yet: the archive ends on {_iso(data.counts.last_day)}, use {_iso(latest)} at the latest"
-        )
-    return days
+def _examined(declaration: Declaration, archived: Sequence[Path], material: Material, user_ttl_days: int) -> Examined:
+    train_part, test = material.train, material.test
+    days = np.concatenate([train_part.rows.days, test.rows.days])
+    churned = np.concatenate([train_part.rows.churned, test.rows.churned])
+    return examined(declaration, archived, days, churned, share=train_part.share, user_ttl_days=user_ttl_days)
+
+
+def _snapshots(data: DataSet, declaration: Declaration, as_ofs: Sequence[date] | None) -> tuple[int, ...]:
+    counts, horizon = data.counts, declaration.label.horizon_days
+    bounds = Bounds(counts.first_day, counts.last_day, horizon, history_days(declaration))
+    return bounds.weekly() if as_ofs is None else bounds.checked([day_number(day) for day in as_ofs])
 
 
 def gather(data: DataSet, days: Sequence[int], horizon_days: int, limit: int) -> Gathered:

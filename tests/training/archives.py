@@ -12,12 +12,15 @@ import pyarrow.parquet as pq
 from churn.events import Event
 
 
-def archive(folder: Path, events: Sequence[Event], partition: int = 0) -> list[Path]:
-    """Write events with the offsets 0, 1, ... of a partition as the archive worker does."""
+def archive(folder: Path, events: Sequence[Event], partition: int = 0, declared: bool = True) -> list[Path]:
+    """Write events with the offsets 0, 1, ... of a partition as the archive worker does.
+
+    What is not `declared` yet has no columns of its own and lies in `extra`.
+    """
     numbered = sorted(enumerate(events), key=lambda pair: (pair[1].occurred_at.date(), pair[0]))
     name = f"{partition:04d}-{0:012d}-{len(events):012d}"
     files = [
-        _write_day(folder, day, name, partition, list(rows))
+        _write_day(folder, day, name, partition, list(rows), declared)
         for day, rows in groupby(numbered, key=lambda pair: pair[1].occurred_at.date())
     ]
     marker = folder / "_segments" / f"{name}.json"
@@ -26,10 +29,13 @@ def archive(folder: Path, events: Sequence[Event], partition: int = 0) -> list[P
     return files
 
 
-def _write_day(folder: Path, day: date, name: str, partition: int, rows: list[tuple[int, Event]]) -> Path:
+def _write_day(
+    folder: Path, day: date, name: str, partition: int, rows: list[tuple[int, Event]], declared: bool
+) -> Path:
     events = [event for _, event in rows]
-    measures = sorted({key for event in events for key in event.measures or {}})
-    attributes = sorted({key for event in events for key in event.attributes or {}})
+    named = events if declared else []
+    measures = sorted({key for event in named for key in event.measures or {}})
+    attributes = sorted({key for event in named for key in event.attributes or {}})
     times = pa.timestamp("us", tz="UTC")
     table = pa.table(
         {
@@ -45,12 +51,19 @@ def _write_day(folder: Path, day: date, name: str, partition: int, rows: list[tu
                 f"attribute_{a}": pa.array([(e.attributes or {}).get(a) for e in events], pa.string())
                 for a in attributes
             },
+            "extra": pa.array([None if declared else _extra(event) for event in events], pa.string()),
         }
     )
     path = folder / f"date={day.isoformat()}" / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path)
     return path
+
+
+def _extra(event: Event) -> str | None:
+    if not event.measures and not event.attributes:
+        return None
+    return json.dumps({"measures": event.measures or {}, "attributes": event.attributes or {}})
 
 
 def midnight(day: int) -> datetime:

@@ -1,0 +1,122 @@
+"""Which data a model comes from, in a few facts that another can hold against the data a year later."""
+
+import hashlib
+import subprocess
+from collections.abc import Sequence
+from datetime import date, timedelta
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+from churn.declaration import Declaration
+from training.profile import Profile
+
+PACKAGE = "churn-system"
+ROOT = Path(__file__).resolve().parents[1]
+COMPUTING = (
+    "churn/declaration.py",
+    "churn/features.py",
+    "churn/labels.py",
+    "churn/layout.py",
+    "training/dataset.py",
+    "training/day_counts.py",
+    "training/reduction.py",
+)
+"""The modules that turn events into vectors and labels."""
+DAY_ZERO = date(1970, 1, 1)
+
+
+class Fingerprint(msgspec.Struct, frozen=True):
+    """A data set.
+
+    Attributes:
+        content: hash of the events, whatever their order and files.
+        code: the package's version and the hash of the modules that compute the data.
+        commit: the git commit they come from, as a hint for people; not part of the id, for it names other code too.
+        snapshots: the midnights, ISO dates.
+        share: how many of the labelled population were taken.
+    """
+
+    content: str
+    archive_from: str
+    archive_until: str
+    events: int
+    users: int
+    declaration_version: int
+    feature_set_version: str
+    horizon_days: int
+    code: str
+    commit: str
+    snapshots: tuple[str, ...]
+    share: float
+    user_ttl_days: int
+
+    @property
+    def id(self) -> str:
+        """Return 12 hex digits."""
+        facts = msgspec.structs.asdict(self) | {"commit": ""}
+        return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:12]
+
+    def text(self) -> str:
+        """Return it as a sentence."""
+        return (
+            f"data set {self.id}: {self.events:,} events of {self.users:,} users, {self.archive_from} to"
+            f" {self.archive_until}; {len(self.snapshots)} snapshots, features {self.feature_set_version}, code {self.code}"
+        )
+
+
+def fingerprint_of(
+    declaration: Declaration,
+    profile: Profile,
+    snapshots: Sequence[int] = (),
+    share: float = 1.0,
+    user_ttl_days: int = 0,
+) -> Fingerprint:
+    """Return the fingerprint of snapshots (UTC day numbers) of an archive."""
+    return Fingerprint(
+        content=profile.content,
+        archive_from=_iso(profile.days[0]),
+        archive_until=_iso(profile.days[1]),
+        events=profile.events,
+        users=profile.users,
+        declaration_version=declaration.version,
+        feature_set_version=declaration.feature_set_version,
+        horizon_days=declaration.label.horizon_days,
+        code=code_version(),
+        commit=commit(),
+        snapshots=tuple(_iso(day) for day in snapshots),
+        share=share,
+        user_ttl_days=user_ttl_days,
+    )
+
+
+@cache
+def code_version() -> str:
+    """Return the package's version and 12 hex digits of the modules that compute the data."""
+    found = hashlib.sha256()
+    for name in COMPUTING:
+        found.update((ROOT / name).read_bytes())
+    try:
+        version = metadata.version(PACKAGE)
+    except metadata.PackageNotFoundError:
+        version = "0"
+    return f"{version}+{found.hexdigest()[:12]}"
+
+
+@cache
+def commit() -> str:
+    """Return the checked-out commit, empty outside of git."""
+    if not (ROOT / ".git").exists():
+        return ""
+    asked = ["git", "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603  # our own words
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
+
+
+def _iso(day: int) -> str:
+    return (DAY_ZERO + timedelta(days=day)).isoformat()
