@@ -1,13 +1,12 @@
-"""Commands about models: train, score, list, promote, roll back."""
+"""Commands about models: train, list, promote, roll back."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from churn.errors import InputError
 from churn.kafka_config import client_config
 from churn.settings import Settings
 from churn.topics import MODELS
@@ -64,48 +63,6 @@ def train(settings: Settings, /, json_file: Path | None, **options: Any) -> None
     write_figures(json_file, json.loads(report.json()))
     if options["promote"] and report.verdict.promotes:
         say_champion(settings, registry.promote(report.version, "passed the gate after training", datetime.now(UTC)))
-
-
-@click.command()
-@click.option("--as-of", "as_of", default="today", show_default=True, help="midnight (UTC): a date, or `today`")
-@json_option
-@click.pass_obj
-def score(settings: Settings, as_of: str, json_file: Path | None) -> None:
-    """Score every active user as of a midnight into Parquet and CSV below DATA_DIR/predictions."""
-    import json
-
-    import msgspec
-
-    from feature_repo.bundles import load as load_bundle
-    from feature_repo.declared import load
-    from training.batch import Bands, score_all
-
-    declaration = load(settings.declaration)
-    champion = registry_of(settings).champion()
-    if champion is None:
-        raise InputError("no model has been promoted yet; run `churn train`")
-    manifest = score_all(
-        _date(as_of),
-        archive_dir=settings.archive_dir,
-        predictions_dir=settings.predictions_dir,
-        declaration=declaration,
-        scorer=load_bundle(settings.models_dir, champion, declaration.feature_set_version),
-        bands=Bands(settings.medium_risk, settings.high_risk),
-        user_ttl_days=settings.user_ttl_days,
-    )
-    click.echo(
-        f"{manifest.rows:,} users as of {manifest.as_of}, model {manifest.model_version}: {settings.predictions_dir}"
-    )
-    write_figures(json_file, json.loads(msgspec.json.encode(manifest)))
-
-
-def _date(text: str) -> date:
-    if text == "today":
-        return datetime.now(UTC).date()
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(f"--as-of {text!r} is not a date; give YYYY-MM-DD or today") from error
 
 
 @click.group(invoke_without_command=True)
