@@ -34,6 +34,11 @@ POINTS = {
     "learner.before_rename": "the snapshot is written under a name that no reader looks at",
     "learner.after_snapshot": "the snapshot counts, the group's offset is behind it",
     "learner.after_group_commit": "all effects are done",
+    "daily.scoring": "files of scores are being written where no reader looks",
+    "daily.before_file": "a file of the day is whole, and not where readers look",
+    "daily.after_file": "a file of the day has its name, others or the manifest are missing",
+    "daily.before_manifest": "all files are there, the manifest still names those of the run before",
+    "daily.after_manifest": "the manifest names the new files, the old ones are still there",
 }
 """Every point, and how things stand at it."""
 

@@ -92,7 +92,7 @@ class Settings(BaseModel):
     )
     fault_point: str = Field(
         default="",
-        description="for tests: `NAME:3` kills a worker at the third passing of a point of `churn/fault_points.py`",
+        description="for tests: `NAME:3` kills a process at the third passing of a point of `churn/fault_points.py`",
     )
 
     @field_validator("user_ttl_days")
@@ -111,6 +111,11 @@ class Settings(BaseModel):
     def models_dir(self) -> Path:
         """Return the folder of the model bundles."""
         return self.data_dir / "models"
+
+    @property
+    def snapshots_dir(self) -> Path:
+        """Return the folder of the feature vectors of midnights, which daily scoring reads."""
+        return self.data_dir / "snapshots"
 
     @property
     def predictions_dir(self) -> Path:

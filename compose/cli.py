@@ -10,7 +10,15 @@ import click
 
 from churn.errors import ChurnError, InputError, OutageError
 from churn.settings import Settings
-from compose import letter_commands, look_commands, model_commands, past_commands, produce_commands, registry_commands
+from compose import (
+    letter_commands,
+    look_commands,
+    model_commands,
+    past_commands,
+    produce_commands,
+    registry_commands,
+    score_command,
+)
 from compose.bench.command import bench
 from compose.chaos.command import chaos
 from compose.environment import read_settings, settings_table
@@ -149,7 +157,7 @@ main.add_command(produce_commands.produce)
 main.add_command(produce_commands.import_command)
 main.add_command(produce_commands.oulad)
 main.add_command(model_commands.train)
-main.add_command(model_commands.score)
+main.add_command(score_command.score)
 main.add_command(registry_commands.models)
 main.add_command(look_commands.tail)
 main.add_command(look_commands.lookup)

@@ -1,42 +1,37 @@
 """Every active user's score at one midnight as files: Parquet for programs, CSV for people, a manifest for both.
 
-The same archive and model give the same bytes, so a job that is run again changes nothing.
+The same snapshot, model, words and bands give the same bytes, however many threads write them, so a job that is run again
+changes nothing.
 """
 
-import csv
-import hashlib
-import os
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from churn.declaration import Declaration
 from churn.errors import DataError
+from churn.fault_points import passing
 from churn.model import Scorer
-from churn.reasons import TOP_REASONS, Explainer
-from churn.scores import BANDS, band_codes
-from feature_repo.archive import files
-from training.dataset import DataSet, Sampling, Snapshot
-from training.train import day_number
+from training.day_snapshot import DaySnapshot
+from training.published import Draft, publishing
+from training.score_rows import COLUMNS, SCHEMA, Bands, RowMaker, Rows
 
-COLUMNS = ("user_id", "as_of", "churn_probability", "band", "reason_1", "reason_2", "reason_3", "model_version")
-SCHEMA = pa.schema(
-    [
-        (name, {"as_of": pa.timestamp("us", tz="UTC"), "churn_probability": pa.float64()}.get(name, pa.string()))
-        for name in COLUMNS
-    ]
-)
-PROBABILITY_DIGITS = 6
+PARQUET, SHEET = "scores.parquet", "scores.csv"
+THREADS = 2
+"""Scoring and encoding leave the interpreter's lock; beyond two threads what is left within it is what is waited for."""
+Progress = Callable[[str], None]
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a folder of predictions holds; written last, so a folder without one is unfinished."""
+    """What a folder of predictions holds; it is replaced in one step, after the files that it names."""
 
     as_of: str
     rows: int
@@ -44,137 +39,136 @@ class Manifest(msgspec.Struct, frozen=True):
     """File name to sha256."""
     model: str
     model_version: str
+    model_sha256: str
+    """As in the champion's record: what the promoted bundle is known by."""
+    base: float
+    """Log-odds of the average user: with the contributions of a row it sums to the log-odds of its probability."""
     feature_set_version: str
+    medium_risk: float
+    high_risk: float
     archive_from: str
     archive_until: str
     events: int
+    snapshot: dict[str, str]
+    """File name to sha256 of the vectors that were scored."""
 
 
-@dataclass(frozen=True)
-class Bands:
-    """Probabilities from which a user is of medium or high risk."""
-
-    medium: float
-    high: float
-
-
-def score_all(
-    as_of: date,
+def score_snapshot(
+    snapshot: DaySnapshot,
     *,
-    archive_dir: Path,
     predictions_dir: Path,
     declaration: Declaration,
     scorer: Scorer,
+    model_sha256: str,
     bands: Bands,
-    user_ttl_days: int = 0,
+    progress: Progress = lambda _: None,
 ) -> Manifest:
-    """Score the population at midnight (UTC) of `as_of` into `{predictions_dir}/as_of=YYYY-MM-DD/`.
+    """Score the population of a snapshot into `{predictions_dir}/as_of=YYYY-MM-DD/`.
 
     Raises:
-        DataError: the archive is empty, or ends before the day before `as_of`, or the model reads other features.
+        DataError: the snapshot is damaged, nobody is in its population, or its features are not those of the declaration
+            or of the model.
+        OutageError: the files cannot be written, or another run is writing them.
     """
-    if scorer.model.feature_set_version != declaration.feature_set_version:
-        raise DataError(
-            f"model {scorer.version} reads feature set {scorer.model.feature_set_version}, the declaration is {declaration.feature_set_version}"
-        )
-    folder = predictions_dir / f"as_of={as_of.isoformat()}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        DataSet(declaration, files(archive_dir), Path(scratch), user_ttl_days) as data,
-    ):
-        until = _iso(data.counts.last_day)
-        if data.counts.last_day < day_number(as_of) - 1:
-            raise DataError(
-                f"the archive ends on {until}, users would look silent on {as_of}; score as of the day after or let the archive catch up"
-            )
-        rows = _Rows(scorer, Explainer(declaration), bands)
-        count, hashes = _write(folder, rows.tables(data, as_of))
-        origin = (_iso(data.counts.first_day), until, data.counts.events)
-    manifest = Manifest(
-        as_of.isoformat(), count, hashes, scorer.model.name, scorer.version, declaration.feature_set_version, *origin
-    )
-    _place(folder / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+    _check(snapshot, declaration, scorer)
+    snapshot.verify()
+    found = snapshot.manifest
+    maker = RowMaker(scorer, declaration, bands, date.fromisoformat(found.as_of))
+    with publishing(predictions_dir / f"as_of={found.as_of}") as draft:
+        _write(draft, _in_order(snapshot, maker, THREADS), found.population, progress)
+        files = dict(draft.place(name) for name in (PARQUET, SHEET))
+        manifest = Manifest(
+            found.as_of, found.population, files, scorer.model.name, scorer.version, model_sha256, _base(scorer),
+            found.feature_set_version, bands.medium, bands.high, found.archive_from, found.archive_until, found.events,
+            found.files,
+        )  # fmt: skip
+        draft.conclude(msgspec.json.format(msgspec.json.encode(manifest), indent=1), set(files))
     return manifest
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Turns snapshots into rows of the files."""
-
-    scorer: Scorer
-    explainer: Explainer
-    bands: Bands
-
-    def tables(self, data: DataSet, as_of: date) -> Iterator[pa.Table]:
-        """Yield one table a block of users, by rising user id."""
-        midnight = datetime.combine(as_of, time(), UTC)
-        for part in data.parts([day_number(as_of)], Sampling(population_only=True)):
-            if len(part):
-                yield self._table(part, midnight)
-
-    def _table(self, part: Snapshot, midnight: datetime) -> pa.Table:
-        scored = self.scorer.score(part.matrix)
-        reasons = self.explainer.reasons(part.matrix, scored.contributions)
-        codes = band_codes(scored.probability, self.bands.medium, self.bands.high)
-        texts = [[row[i].text if i < len(row) else None for row in reasons] for i in range(TOP_REASONS)]
-        columns = [
-            part.users,
-            [midnight] * len(part),
-            scored.probability.round(PROBABILITY_DIGITS),
-            [BANDS[code] for code in codes.tolist()],
-            *texts,
-            [self.scorer.version] * len(part),
-        ]
-        return pa.table([pa.array(c, field.type) for c, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
+def _check(snapshot: DaySnapshot, declaration: Declaration, scorer: Scorer) -> None:
+    found, wanted = snapshot.manifest, declaration.feature_set_version
+    if found.feature_set_version != wanted:
+        raise DataError(
+            f"{snapshot.path}: the snapshot is of feature set {found.feature_set_version}, the declaration is {wanted};"
+            " build it anew from the archive (`churn score` without --snapshot)"
+        )
+    if scorer.model.feature_set_version != wanted:
+        raise DataError(
+            f"model {scorer.version} reads feature set {scorer.model.feature_set_version}, the declaration is {wanted};"
+            " train a model for it"
+        )
+    if not found.population:
+        raise DataError(
+            f"nobody to score as of {found.as_of}: of {found.users:,} users none was active in the"
+            f" {declaration.label.horizon_days} days before; the archive has events from {found.archive_from} to {found.archive_until}"
+        )
 
 
-def _write(folder: Path, tables: Iterator[pa.Table]) -> tuple[int, dict[str, str]]:
-    """Write both files beside their places, then move them there; returns rows and hashes."""
-    rows = 0
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as name:
-        parquet, sheet = Path(name) / "scores.parquet", Path(name) / "scores.csv"
-        with (
-            pq.ParquetWriter(parquet, SCHEMA, compression="zstd") as writer,
-            sheet.open("w", newline="", encoding="utf-8") as file,
-        ):
-            lines = csv.writer(file, lineterminator="\n")
-            lines.writerow(COLUMNS)
-            for table in tables:
-                writer.write_table(table)
-                lines.writerows(_lines(table))
-                rows += len(table)
-        hashes = {path.name: _sha256(path) for path in (parquet, sheet)}
-        for path in (parquet, sheet):
-            _keep(path, folder / path.name)
-    return rows, hashes
+def _in_order(snapshot: DaySnapshot, maker: RowMaker, threads: int) -> Iterator[Rows]:
+    """Yield the rows of every block in the snapshot's order; one block more than there are threads is held."""
+    waiting: deque[Future[Rows]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for group in range(snapshot.groups()):
+            waiting.append(pool.submit(_rows, snapshot, maker, group))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
-def _lines(table: pa.Table) -> Iterator[list[object]]:
-    for row in table.to_pylist():
-        shown = row | {
-            "as_of": row["as_of"].strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "churn_probability": f"{row['churn_probability']:.{PROBABILITY_DIGITS}f}",
-        }
-        yield [shown[name] for name in COLUMNS]
+def _rows(snapshot: DaySnapshot, maker: RowMaker, group: int) -> Rows:
+    passing("daily.scoring")
+    return maker.rows(snapshot.read(group))
 
 
-def _keep(path: Path, target: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    path.replace(target)
+def _write(draft: Draft, blocks: Iterator[Rows], expected: int, progress: Progress) -> None:
+    done = 0
+    with _parquet(draft) as parquet, _sheet(draft) as sheet:
+        for rows in blocks:
+            parquet(rows.table)
+            sheet(rows.lines)
+            done += len(rows.table)
+            progress(f"{done:,} of {expected:,} users")
 
 
-def _place(path: Path, data: bytes) -> None:
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_bytes(data)
-    _keep(unfinished, path)
+@contextmanager
+def _parquet(draft: Draft) -> Iterator[Callable[[pa.Table], None]]:
+    """Give a function that writes a table as one row group."""
+
+    def add(table: pa.Table) -> None:
+        with draft.writing(PARQUET):
+            writer.write_table(table)
+
+    # Without the schema of Arrow readers see plain texts: that they are coded within the file is no concern of theirs.
+    coded = [field.name for field in SCHEMA if pa.types.is_dictionary(field.type)]
+    with draft.writing(PARQUET):
+        path = draft.path(PARQUET)
+        writer = pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=coded, store_schema=False)
+    try:
+        yield add
+    finally:
+        with draft.writing(PARQUET):
+            writer.close()
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+@contextmanager
+def _sheet(draft: Draft) -> Iterator[Callable[[pa.Buffer], None]]:
+    """Give a function that writes lines of CSV below the header."""
+
+    def add(lines: pa.Buffer) -> None:
+        with draft.writing(SHEET):
+            file.write(lines)
+
+    with draft.writing(SHEET):
+        file = draft.path(SHEET).open("wb")
+    try:
+        file.write(f"{','.join(COLUMNS)}\n".encode())
+        yield add
+    finally:
+        with draft.writing(SHEET):
+            file.close()
 
 
-def _iso(day: int) -> str:
-    return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
+def _base(scorer: Scorer) -> float:
+    return float(scorer.score(np.zeros((1, len(scorer.model.features)), np.float32)).base)

@@ -48,6 +48,7 @@ SCALE_USERS = (10_000, 200_000, 2_000_000)
 @click.option("--road-events", default=300_000, show_default=True, help="road: preloaded events")
 @click.option("--api-rate", default=500.0, show_default=True, help="api: requests a second")
 @click.option("--api-seconds", default=20.0, show_default=True, help="api: how long")
+@click.option("--batch-users", default=1_000_000, show_default=True, help="batch: users in the snapshot of vectors")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(".local/bench"), show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="write report.md, its plots and bench.json to this folder")
 @json_option
@@ -71,7 +72,7 @@ def bench(only: tuple[str, ...], folder: Path, out: Path | None, json_file: Path
 
 def measured(running: Bench, chosen: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each chosen part's name and figures, and how many times stock Faust the stream is."""
-    from compose.bench import pair, scale, state, stock, stream
+    from compose.bench import pair, scale, scoring, state, stock, stream
     from compose.bench.peers import measure as peers
 
     done: dict[str, dict[str, Any]] = {}
@@ -82,6 +83,7 @@ def measured(running: Bench, chosen: list[str]) -> Iterator[tuple[str, dict[str,
         "peers": lambda bench: peers.measure(bench, done.get("stream", {})),
         "scale": scale.measure,
         "state": state.measure,
+        "batch": scoring.measure,
     }
     for part in [part for part in chosen if part in alone]:
         done[part] = alone[part](running)
@@ -93,7 +95,7 @@ def measured(running: Bench, chosen: list[str]) -> Iterator[tuple[str, dict[str,
 
 
 def _measured_together(running: Bench, chosen: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    from compose.bench import freshness, lookups, memory, road, scoring
+    from compose.bench import freshness, lookups, memory, road
     from compose.bench.served import Served, served
 
     measures: dict[str, Callable[[Served], dict[str, Any]]] = {
@@ -101,7 +103,6 @@ def _measured_together(running: Bench, chosen: list[str]) -> Iterator[tuple[str,
         "freshness": freshness.measure,
         "road": road.measure,
         "api": lookups.measure,
-        "batch": scoring.measure,
     }
     with served(running) as system:
         for part in [part for part in chosen if part in measures]:

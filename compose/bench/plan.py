@@ -43,6 +43,7 @@ class Sizes:
     road_events: int
     api_rate: float
     api_seconds: float
+    batch_users: int
 
 
 @dataclass

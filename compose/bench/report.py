@@ -35,7 +35,8 @@ METHOD: Mapping[str, str] = {
     "road": "Preloaded events, all workers running: from the thaw of the features worker until every user's last score,"
     " which holds all of their events, was received by a consumer outside.",
     "api": "GET /users/{id} at a steady rate that does not wait for answers; latencies count from the intended times.",
-    "batch": "The daily scoring of everybody: archive in, Parquet, CSV and manifest out.",
+    "batch": "Daily scoring with reasons in a process of its own: a snapshot of seeded synthetic vectors in, Parquet, CSV and"
+    " manifest out. The model was fitted on such vectors, and is loaded from its bundle.",
 }
 CHARTS = {"peers": charts.peers, "freshness": charts.freshness, "scale": charts.scale}
 

@@ -39,6 +39,7 @@ TINY = [
     "--road-events=1000",
     "--api-rate=50",
     "--api-seconds=1",
+    "--batch-users=3000",
 ]
 # What may well be nothing on a good day, or no number at all.
 MAY_BE_ZERO = {"api.failed", "machine.load_average_1_minute", "api.generator_late_p99_ms"}
@@ -103,6 +104,10 @@ def test_a_midnight_reaches_everybody(figures: dict[str, Any]) -> None:
 def test_the_road_ends_with_a_score_for_every_user_of_its_load(figures: dict[str, Any]) -> None:
     road = figures["road"]
     assert 0 < road["users"] <= road["scores"] <= 1000
+
+
+def test_every_user_of_the_snapshot_is_scored(figures: dict[str, Any]) -> None:
+    assert {kind: found["users"] for kind, found in figures["batch"].items()} == {"logistic": 3000}
 
 
 def test_hashes_stay_compact(figures: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -278,6 +279,18 @@ def test_score_writes_a_file_with_every_active_user(shell: Shell, versions: list
     (file,) = (shell.settings.predictions_dir / "as_of=2026-03-02").glob("*.parquet")
     rows = pq.read_table(file).to_pylist()
     assert [(r["user_id"], r["churn_probability"]) for r in rows] == [("ann", 0.268941), ("bob", 0.268941)]
+
+
+def test_score_of_a_snapshot_needs_no_archive(shell: Shell, versions: list[str]) -> None:
+    shell.succeed("models", "promote", versions[0], "--reason", "to score")
+    archive(shell.settings.archive_dir, [Event("v", "ann", "session_started", DAY, 1)])
+    first = shell.succeed("score", "--as-of", "2026-03-02")
+    shutil.rmtree(shell.settings.archive_dir)
+    folder = shell.settings.snapshots_dir / "as_of=2026-03-02"
+    assert shell.succeed("score", "--snapshot", str(folder)) == first
+    result = shell.run("score", "--snapshot", str(folder), "--as-of", "2026-03-03")
+    assert result.exit_code == 2
+    assert "is the snapshot of 2026-03-02, --as-of says 2026-03-03; leave one out" in result.stderr
 
 
 def test_score_as_of_no_date_ends_with_a_sentence(shell: Shell, versions: list[str]) -> None:

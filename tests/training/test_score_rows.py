@@ -1,0 +1,85 @@
+"""A vector is scored and explained alike on every road: stream, API and daily file."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from api.dependencies import RiskBands
+from api.explaining import ExactExplainer
+from api.prediction import Asked, predict
+from churn.additive import AdditiveModel, Curve, Pair
+from churn.declaration import Declaration
+from churn.layout import Floats
+from churn.model import LogisticModel, Model, Scorer
+from churn.reasons import Explainer
+from churn.scores import Champion
+from feature_repo.champion import Serving
+from training.day_snapshot import Block
+from training.score_rows import Bands, RowMaker
+
+ROWS = 500
+MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def logistic(declaration: Declaration, rng: np.random.Generator) -> LogisticModel:
+    """Return a model in which every feature counts."""
+    count, version = len(declaration.features), declaration.feature_set_version
+    numbers = [rng.normal(0.0, 0.4, count).tolist() for _ in range(4)]
+    mean, weight, missing, rate = numbers
+    return LogisticModel(
+        "m", version, list(declaration.feature_names), mean, [1.0] * count, weight, missing, rate, -1.0, [], {}
+    )
+
+
+def additive(declaration: Declaration, rng: np.random.Generator) -> AdditiveModel:
+    """Return a model of a curve for each feature, and a pair of the first two."""
+    count, version = len(declaration.features), declaration.feature_set_version
+    units = rng.integers(-(1 << 40), 1 << 40, (count + 8, 4))
+    curves = [Curve(feature, units[feature].tolist()) for feature in range(count)]
+    pair = Pair(0, 1, units[count : count + 4].ravel().tolist(), units[count + 4 :].ravel().tolist())
+    return AdditiveModel(
+        "m", version, list(declaration.feature_names), [[1.0, 4.0]] * count, curves, [pair], -1.0, [], {}
+    )
+
+
+def vectors(declaration: Declaration, rng: np.random.Generator) -> Floats:
+    matrix = rng.gamma(1.0, 5.0, (ROWS, len(declaration.features))).round(1).astype(np.float32)
+    matrix[rng.random(matrix.shape) < 0.1] = np.nan
+    return matrix
+
+
+@pytest.mark.parametrize("kind", [logistic, additive])
+def test_stream_api_and_daily_file_say_the_same_of_a_vector(
+    elearning: Declaration, kind: Callable[[Declaration, np.random.Generator], Model]
+) -> None:
+    rng = np.random.default_rng(5)
+    matrix, scorer = vectors(elearning, rng), Scorer(kind(elearning, rng), "3")
+    champion = Champion("m", "3", "m/3", "", elearning.feature_set_version, MIDNIGHT, "test")
+    answered = predict(Asked(matrix, False), Serving(champion, scorer), ExactExplainer(elearning), RiskBands(0.2, 0.5))
+    streamed = Explainer(elearning).reasons(matrix, scorer.score(matrix).contributions)
+    users = pa.array([f"u{number:03d}" for number in range(ROWS)])
+    rows = RowMaker(scorer, elearning, Bands(0.2, 0.5), date(2026, 3, 2)).rows(Block(users, matrix)).table.to_pylist()
+    for answer, reasons, row in zip(answered, streamed, rows, strict=True):
+        assert (row["churn_probability"], row["band"]) == (round(answer.probability, 6), answer.band)
+        texts = [row[f"reason_{place}"] for place in (1, 2, 3)]
+        assert texts == [r.text for r in answer.reasons] == [r.text for r in reasons]
+        features = [row[f"feature_{place}"] for place in (1, 2, 3)]
+        assert features == [r.feature for r in answer.reasons] == [r.feature for r in reasons]
+        shares = [row[f"contribution_{place}"] for place in (1, 2, 3)]
+        assert shares == [r.contribution for r in answer.reasons]
+        assert np.allclose(shares, [r.contribution for r in reasons], rtol=0, atol=5e-5)
+
+
+def test_a_declaration_of_two_features_leaves_the_third_reason_empty(elearning: Declaration) -> None:
+    short = replace(elearning, features=elearning.features[:2])
+    rng = np.random.default_rng(5)
+    maker = RowMaker(Scorer(logistic(short, rng), "3"), short, Bands(0.2, 0.5), date(2026, 3, 2))
+    made = maker.rows(Block(pa.array(["ann"]), np.array([[2.0, 3.0]], np.float32)))
+    (row,) = made.table.to_pylist()
+    assert [row["reason_3"], row["feature_3"], row["contribution_3"]] == [None, None, None]
+    assert row["contribution_others"] == 0.0
+    assert made.lines.to_pybytes().endswith(b'",,"3"\n')
