@@ -11,7 +11,6 @@ from producers.synthetic.law import (
     BREAK,
     CANCELLED,
     CONTENT,
-    FAILING,
     GOOD,
     Array,
     DayLaw,
@@ -187,27 +186,52 @@ def _quizzes(
     return _rows(QUIZ, who, lesson_us[taken] + after, value=value)
 
 
+@dataclass(frozen=True)
+class Showing:
+    """What moving from one state to the next shows, per move: for certain (masks), or with a chance (floats)."""
+
+    paid: Mask
+    replanned: Mask
+    left: Mask
+    declined: Array
+    refunded: Array
+    ticket: Array
+
+
+def showing(before: States, after: States, due: Mask) -> Showing:
+    """Return what the move of each user shows; `due` tells whose charge is due that day."""
+    paying, was_good, is_good = before.paying(), before.billing == GOOD, after.billing == GOOD
+    charged = paying & was_good & due
+    came_back = (before.engagement == CANCELLED) & (after.engagement != CANCELLED)
+    still_failing = paying & ~was_good & ~is_good
+    return Showing(
+        paid=(charged & is_good) | (paying & ~was_good & is_good),
+        replanned=((before.plan != after.plan) & (after.engagement != CANCELLED)) | came_back,
+        left=(before.engagement != CANCELLED) & (after.engagement == CANCELLED),
+        declined=np.where(charged & ~is_good, 1.0, np.where(still_failing, RETRY_SEEN, 0.0)),
+        refunded=np.where(paying & (before.mood == AGGRIEVED), REFUND_WHILE_ANGRY, 0.0),
+        ticket=_ticket_chance(before, after),
+    )
+
+
+def prices(held: Conditions) -> Numbers:
+    """Return what each plan costs a month, in cents."""
+    return np.rint(PRICES_CENTS * held.price).astype(np.int64)
+
+
 def business(people: Population, after: States, day: int, held: Conditions, rng: np.random.Generator) -> list[Events]:
     """Return what moving from one state to the next shows: payments, tickets, plan changes, cancellations."""
     before, drawn = people.states, rng.random((3, len(people)))
-    paying, was_good, is_good = before.paying(), before.billing == GOOD, after.billing == GOOD
-    charged = paying & was_good & people.traits.due(day)
-    paid = (charged & is_good) | (paying & ~was_good & is_good)
-    declined = (charged & ~is_good) | (paying & (before.billing == FAILING) & ~is_good & (drawn[0] < RETRY_SEEN))
-    angry = before.mood == AGGRIEVED
-    refunded = paying & angry & (drawn[1] < REFUND_WHILE_ANGRY)
-    ticket = drawn[2] < _ticket_chance(before, after)
-    left = (before.engagement != CANCELLED) & (after.engagement == CANCELLED)
-    came_back = (before.engagement == CANCELLED) & (after.engagement != CANCELLED)
-    replanned = ((before.plan != after.plan) & (after.engagement != CANCELLED)) | came_back
-    price = np.rint(PRICES_CENTS * held.price).astype(np.int64)[before.plan]
+    shown = showing(before, after, people.traits.due(day))
+    refunded, ticket = drawn[1] < shown.refunded, drawn[2] < shown.ticket
+    price = prices(held)[before.plan]
     return [
-        _seen(PAID, paid, rng, value=price),
-        _seen(DECLINED, declined, rng, value=price),
+        _seen(PAID, shown.paid, rng, value=price),
+        _seen(DECLINED, drawn[0] < shown.declined, rng, value=price),
         _seen(REFUNDED, refunded, rng, value=price),
         _seen(TICKET, ticket, rng),
-        _seen(PLAN_CHANGED, replanned, rng, plan=after.plan),
-        _seen(CANCELLATION, left, rng),
+        _seen(PLAN_CHANGED, shown.replanned, rng, plan=after.plan),
+        _seen(CANCELLATION, shown.left, rng),
     ]
 
 

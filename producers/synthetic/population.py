@@ -10,6 +10,8 @@ from producers.synthetic.law import (
     BASIC,
     BILLING_CYCLE_DAYS,
     CANCELLED,
+    CONTENT,
+    ENGAGEMENTS,
     GOOD,
     KEEN,
     STEADY,
@@ -148,6 +150,14 @@ def _new_states(count: int, rng: np.random.Generator) -> States:
         billing=np.full(count, GOOD, np.int8),
         mood=np.zeros(count, np.int8),
     )
+
+
+def initial_chances() -> Array:
+    """Return the chances of habit and of engagement with mood when a user signs up: [H, E * M]."""
+    chances = np.zeros((len(HABIT_SHARES), len(ENGAGEMENTS), 2))
+    chances[:, KEEN, CONTENT] = HABIT_SHARES * STARTS_KEEN
+    chances[:, STEADY, CONTENT] = HABIT_SHARES * (1 - STARTS_KEEN)
+    return chances.reshape(len(HABIT_SHARES), -1)
 
 
 def _appended(one: Columns, more: Columns) -> Columns:
