@@ -17,6 +17,7 @@ from churn.reading import Section
 ACTIVITY_COUNTER = "activity"
 TILE_DAYS = 31
 MAX_WINDOW_DAYS = 30
+CALENDAR_WEEKS = 9
 
 
 class Aggregate(StrEnum):
@@ -32,6 +33,17 @@ class Aggregate(StrEnum):
     TREND_MEAN = "trend_mean"
     DECAYED = "decayed"
     DECAYED_DAYS = "decayed_days"
+    MEAN_TOTAL = "mean_total"
+    WEEK_DAYS = "week_days"
+    WEEKS_ACTIVE = "weeks_active"
+    WEEK_STREAK = "week_streak"
+    MISSED_DAYS = "missed_days"
+    GAP_MEAN = "gap_mean"
+    GAP_SPREAD = "gap_spread"
+    GAP_LONGEST = "gap_longest"
+    SILENCE_TO_MEAN = "silence_to_mean"
+    SILENCE_TO_LONGEST = "silence_to_longest"
+    SILENCE_SURPRISE = "silence_surprise"
     DAYS_SINCE_LAST = "days_since_last"
     DAYS_SINCE_FIRST = "days_since_first"
     IS = "is"
@@ -40,7 +52,15 @@ class Aggregate(StrEnum):
 WINDOWED = frozenset({Aggregate.SUM, Aggregate.DAYS, Aggregate.MEAN, Aggregate.MAX})
 DECAYING = frozenset({Aggregate.DECAYED, Aggregate.DECAYED_DAYS})
 RECENCY = frozenset({Aggregate.DAYS_SINCE_LAST, Aggregate.DAYS_SINCE_FIRST})
-AVERAGED = frozenset({Aggregate.MEAN, Aggregate.TREND_MEAN})
+AVERAGED = frozenset({Aggregate.MEAN, Aggregate.TREND_MEAN, Aggregate.MEAN_TOTAL})
+RHYTHMIC = frozenset(
+    {
+        *(Aggregate.WEEK_DAYS, Aggregate.WEEKS_ACTIVE, Aggregate.WEEK_STREAK, Aggregate.MISSED_DAYS),
+        *(Aggregate.GAP_MEAN, Aggregate.GAP_SPREAD, Aggregate.GAP_LONGEST),
+        *(Aggregate.SILENCE_TO_MEAN, Aggregate.SILENCE_TO_LONGEST, Aggregate.SILENCE_SURPRISE),
+    }
+)
+"""Those that follow from the days of activity in the last nine weeks (`churn.rhythm`)."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +119,7 @@ class Feature:
     cap: int = 0
     value: str = ""
     usual: str = ""
+    week: int = 0
 
 
 WORDS = frozenset({"says", "usual"})
@@ -244,6 +265,9 @@ def _computed(section: Section, registers: Mapping[str, Register]) -> list[Featu
     if aggregate in DECAYING:
         section.allow(aggregate.value, "half_lives", *WORDS)
         return [_decayed(section, aggregate, source, says, days) for days in section.numbers("half_lives")]
+    if aggregate is Aggregate.WEEK_DAYS:
+        section.allow(aggregate.value, "weeks", *WORDS)
+        return [_weekly(section, source, says, week) for week in section.integers("weeks")]
     if aggregate is Aggregate.IS:
         section.allow(aggregate.value, "value", *WORDS)
         return _one_hot(section, source, says, registers)
@@ -275,6 +299,13 @@ def _decayed(section: Section, aggregate: Aggregate, source: str, says: str, day
     shown = f"{days:g}"
     name, text = _fill(section.name, "half_life", shown), _fill(says, "half_life", shown)
     return Feature(name, aggregate, source, text, half_life_days=days)
+
+
+def _weekly(section: Section, source: str, says: str, week: int) -> Feature:
+    if not 1 <= week <= CALENDAR_WEEKS:
+        raise section.error(f"weeks are 1 (the last seven days) to {CALENDAR_WEEKS}, got {week}")
+    name, text = _fill(section.name, "week", week), _fill(says, "week", week)
+    return Feature(name, Aggregate.WEEK_DAYS, source, text, week=week)
 
 
 def _one_hot(section: Section, source: str, says: str, registers: Mapping[str, Register]) -> list[Feature]:
@@ -342,6 +373,8 @@ def _check_features(root: Section, declaration: Declaration) -> None:
             raise where(f"{feature.name}: `{feature.source}` {feature.per} is not declared; known are {sorted(known)}")
         if feature.aggregate is Aggregate.IS and feature.value not in declaration.registers[feature.source].values:
             raise where(f"{feature.name}: register `{feature.source}` has no value `{feature.value}`")
+        if feature.aggregate in RHYTHMIC and feature.source != ACTIVITY_COUNTER:
+            raise where(f"{feature.name}: {feature.aggregate.value} is of `activity`, got `{feature.source}`")
         if feature.name in seen or "{" in feature.name:
             raise where(f"{feature.name}: the name stands twice or has an unfilled placeholder")
         seen.add(feature.name)

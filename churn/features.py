@@ -12,8 +12,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from churn.declaration import AVERAGED, Aggregate, Feature
+from churn.declaration import AVERAGED, RHYTHMIC, Aggregate, Feature
 from churn.layout import CODE_BITS, NEVER, NEVER_YET, Float64s, Floats, Int32s, Int64s, Layout
+from churn.rhythm import Rhythm, UInt64s, ratio
 
 CHUNK_USERS = 1024
 """The sums of 1,024 users take 1 MB, which stays in the second-level cache."""
@@ -76,6 +77,7 @@ class UserFacts:
     lasts: Int32s
     firsts: Int32s
     registers: Int64s
+    calendars: UInt64s
     day: int
 
     def part(self, start: int, stop: int) -> "UserFacts":
@@ -87,6 +89,7 @@ class UserFacts:
             self.lasts[users],
             self.firsts[users],
             self.registers[users],
+            self.calendars[users],
             self.day,
         )
 
@@ -102,7 +105,7 @@ class Wanted:
 
 
 class Sums:
-    """Aggregates over tiles: by window for all counters, by half-life for the counters that have one.
+    """Aggregates over tiles: by window for all counters, by half-life for the counters that have one; and the rhythm.
 
     Each is a difference of two running sums over the rows, so the cost is that of the days on which something happened.
     """
@@ -113,6 +116,7 @@ class Sums:
         self.largest: dict[int, Int32s] = {}
         self.decayed: dict[tuple[int, float], Int64s] = {}
         self.decayed_days: dict[tuple[int, float], Int64s] = {}
+        self.rhythm = Rhythm(facts.calendars)
         rows = facts.active
         self._by_window(rows, wanted)
         for column, half_lives in wanted.decayed.items():
@@ -213,6 +217,8 @@ def _column(layout: Layout, feature: Feature) -> Column:
         return _is(layout, feature)
     if feature.aggregate in AVERAGED:
         return _averaged(layout, feature)
+    if feature.aggregate in RHYTHMIC:
+        return _rhythmic(feature)
     column = layout.counter(feature.source)
     scale = layout.declaration.counters[feature.source].scale
     return _of_counter(feature, column, scale)
@@ -243,11 +249,20 @@ def _averaged(layout: Layout, feature: Feature) -> Column:
     scale = counters[feature.source].scale / counters[feature.per].scale
 
     def mean(sums: Sums, days: int) -> Float64s:
-        return _ratio(sums.units[days][:, column], sums.units[days][:, per]) / scale
+        return ratio(sums.units[days][:, column], sums.units[days][:, per]) / scale
 
+    if feature.aggregate is Aggregate.MEAN_TOTAL:
+        return lambda facts, sums: ratio(facts.totals[:, column], facts.totals[:, per]) / scale
     if feature.aggregate is Aggregate.MEAN:
         return lambda facts, sums: mean(sums, feature.window_days)
-    return lambda facts, sums: _ratio(mean(sums, SHORT_DAYS), mean(sums, LONG_DAYS))
+    return lambda facts, sums: ratio(mean(sums, SHORT_DAYS), mean(sums, LONG_DAYS))
+
+
+def _rhythmic(feature: Feature) -> Column:
+    if feature.aggregate is Aggregate.WEEK_DAYS:
+        return lambda facts, sums: sums.rhythm.week(feature.week)
+    # The other aggregates of the calendar are properties of the same name.
+    return lambda facts, sums: np.asarray(getattr(sums.rhythm, feature.aggregate.value), np.float64)
 
 
 def _is(layout: Layout, feature: Feature) -> Column:
@@ -259,13 +274,7 @@ def _is(layout: Layout, feature: Feature) -> Column:
 
 def _pace(sums: Mapping[int, npt.NDArray[np.integer]], column: int) -> Float64s:
     short, long = sums[SHORT_DAYS][:, column], sums[LONG_DAYS][:, column]
-    return _ratio(short.astype(np.int64) * LONG_DAYS, long.astype(np.int64) * SHORT_DAYS)
-
-
-def _ratio(numerator: npt.NDArray[np.generic], denominator: npt.NDArray[np.generic]) -> Float64s:
-    result = np.full(numerator.shape, np.nan)
-    np.divide(numerator, denominator, out=result, where=denominator != 0)
-    return result
+    return ratio(short.astype(np.int64) * LONG_DAYS, long.astype(np.int64) * SHORT_DAYS)
 
 
 def _age(days: Int32s, absent: int, today: int, cap: int) -> Float64s:

@@ -1,6 +1,6 @@
 """Where each fact of a user's state lives, derived from the declaration.
 
-All parts of the state are merged by commutative operations (sum, max, min), so that the order of events never matters:
+All parts of the state are merged by commutative operations (sum, max, min, or), so that the order of events never matters:
 
 =========  ======================  =========  ==================================================
 part       shape of one user       merged by  meaning
@@ -10,6 +10,7 @@ totals     int64 [C]               sum        units over the lifetime
 lasts      int32 [C]               max        last UTC day with the counter, NEVER without one
 firsts     int32 [C]               min        first UTC day with the counter, NEVER_YET without one
 registers  int64 [R]               max        microseconds << 8 | code of the latest value
+calendar   int64                   or         63 UTC days with or without an activity (`churn.rhythm`)
 =========  ======================  =========  ==================================================
 """
 

@@ -1,6 +1,6 @@
 """The durable form of a user's state: one compact value per user, written when the user changed.
 
-A value is a fixed head (offset, day, totals, lasts, firsts, registers) and the tiles that are not zero, 6 bytes each.
+A value is a fixed head (offset, day, calendar, totals, lasts, firsts, registers) and the tiles that are not zero, 6 bytes each.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from churn.declaration import TILE_DAYS
 from churn.errors import DefectError
 from churn.features import ActiveDays
 from churn.layout import Layout
+from churn.rhythm import still_known
 from churn.slab import Slab
 from churn.tiles import Slots
 
@@ -55,8 +56,9 @@ decode_meta = msgspec.json.Decoder(PartitionMeta).decode
 def head_type(layout: Layout) -> np.dtype[np.void]:
     """Return the fixed part of a user's value."""
     counters, registers = len(layout.counters), len(layout.registers)
-    fields = [("offset", "<i8"), ("day", "<i4"), ("totals", "<i8", (counters,)), ("lasts", "<i4", (counters,))]
-    return np.dtype([*fields, ("firsts", "<i4", (counters,)), ("registers", "<i8", (registers,))])
+    fields = [("offset", "<i8"), ("day", "<i4"), ("calendar", "<i8"), ("totals", "<i8", (counters,))]
+    days = [("lasts", "<i4", (counters,)), ("firsts", "<i4", (counters,))]
+    return np.dtype([*fields, *days, ("registers", "<i8", (registers,))])
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def hold(slab: Slab, slots: Slots) -> Held:
     """Copy the state of these users: 0.5 us a user, so that packing them (4 us) can be done in another thread."""
     facts = slab.facts(slots)
     heads = np.empty(len(slots), head_type(slab.layout))
-    heads["offset"], heads["day"] = slab.offsets[slots], slab.day
+    heads["offset"], heads["day"], heads["calendar"] = slab.offsets[slots], slab.day, slab.calendars[slots]
     heads["totals"], heads["lasts"] = facts.totals, facts.lasts
     heads["firsts"], heads["registers"] = facts.firsts, facts.registers
     return Held(heads, facts.active)
@@ -110,6 +112,7 @@ def unpack(slab: Slab, users: Sequence[str], values: Sequence[bytes]) -> None:
     head = np.frombuffer(b"".join([v[: kind.itemsize] for v in values]), kind)
     slab.offsets[slots], slab.totals[slots], slab.lasts[slots] = head["offset"], head["totals"], head["lasts"]
     slab.firsts[slots], slab.registers[slots] = head["firsts"], head["registers"]
+    slab.calendars[slots] = still_known(head["calendar"], head["day"].astype(np.int64), slab.day)
     slab.tiles.forget(slots)
     cells = np.frombuffer(b"".join([v[kind.itemsize :] for v in values]), TILE)
     row = np.repeat(np.arange(len(users)), sizes // TILE.itemsize)

@@ -8,13 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from churn.admission import Admitted
-from churn.declaration import TILE_DAYS, Register
+from churn.declaration import ACTIVITY_COUNTER, TILE_DAYS, Register
 from churn.features import UserFacts
 from churn.increments import Added, Increments
 from churn.layout import CODE_BITS, DAY_US, NEVER, NEVER_YET, RING_DAYS, Int32s, Int64s, Layout
+from churn.rhythm import CALENDAR_DAYS, ages_of, bit_of, bits_between
 from churn.tiles import Slots, Tiles, grown
 
 FIRST_CAPACITY = 1024
+CALENDAR, FIRST_REGISTER = 1, 2
+"""Places in a user's head; the offset is at 0."""
 OTHER_CODE = (1 << CODE_BITS) - 1
 """The code of an attribute value that the declaration does not list."""
 
@@ -39,6 +42,7 @@ class Slab:
         self._free: list[int] = []
         self._increments = Increments(layout)
         self._type_codes = [_codes(register, layout.event_types) for register in layout.declaration.registers.values()]
+        self._activity = layout.counter(ACTIVITY_COUNTER)
         self.tiles = Tiles(len(layout.counters))
         self._empty = self._empty_head()
         self._heads: Int64s = np.zeros((0, len(self._empty)), np.int64)
@@ -58,9 +62,10 @@ class Slab:
         """Name the parts of a user's head; it is one run of memory, so that an event touches few cache lines."""
         counters, words = len(self.layout.counters), self._heads
         halves = words.view(np.int32)
-        first_total, first_last = 1 + len(self.layout.registers), 2 * (words.shape[1] - counters)
+        first_total, first_last = FIRST_REGISTER + len(self.layout.registers), 2 * (words.shape[1] - counters)
         self.offsets: Int64s = words[:, 0]
-        self.registers: Int64s = words[:, 1:first_total]
+        self.calendars: Int64s = words[:, CALENDAR]
+        self.registers: Int64s = words[:, FIRST_REGISTER:first_total]
         self.totals: Int64s = words[:, first_total : first_total + counters]
         self.lasts: Int32s = halves[:, first_last : first_last + counters]
         self.firsts: Int32s = halves[:, first_last + counters :]
@@ -69,9 +74,9 @@ class Slab:
 
     def _empty_head(self) -> Int64s:
         counters, registers = len(self.layout.counters), len(self.layout.registers)
-        head = np.zeros(1 + registers + 2 * counters, np.int64)
+        head = np.zeros(FIRST_REGISTER + registers + 2 * counters, np.int64)
         head[0] = -1
-        days = head.view(np.int32)[2 * (1 + registers + counters) :]
+        days = head.view(np.int32)[2 * (FIRST_REGISTER + registers + counters) :]
         days[:counters], days[counters:] = NEVER, NEVER_YET
         return head
 
@@ -128,6 +133,7 @@ class Slab:
     def advance(self, day: int) -> None:
         """Make `day` today: days that leave the ring are emptied."""
         self.tiles.clear(len(self), range(max(self.day + 1, day - RING_DAYS + 1), day + 1))
+        self.calendars[: len(self)] &= ~bits_between(self.day + 1, day)
         self.day = max(self.day, day)
 
     def apply(self, batch: Admitted) -> Applied:
@@ -151,11 +157,19 @@ class Slab:
         lasts = 2 * words + (added.counters + self._first_last)
         np.maximum.at(self._flat_halves, lasts, days)
         np.minimum.at(self._flat_halves, lasts + len(self.layout.counters), days)
+        self._mark(slots, ages, added)
         kept = ages < TILE_DAYS
         if kept.all():
             self.tiles.add(slots, days, added.counters, added.units)
         else:
             self.tiles.add(slots[kept], days[kept], added.counters[kept], added.units[kept])
+
+    def _mark(self, slots: Slots, ages: Int64s, added: Added) -> None:
+        """Mark the days of activity; those of one day are one bit, and setting it often is setting it once."""
+        shown = (added.counters == self._activity) & (ages < CALENDAR_DAYS)
+        places, ages = slots[shown] * self._heads.shape[1] + CALENDAR, ages[shown]
+        for age in np.flatnonzero(np.bincount(ages)).tolist():
+            self._flat[places[ages == age]] |= bit_of(self.day - age)
 
     def _register_types(self, slots: Slots, batch: Admitted) -> None:
         for column, codes in enumerate(self._type_codes):
@@ -178,7 +192,9 @@ class Slab:
                 self._keep_latest(column, slots[positions], batch.occurred_us[positions], codes)
 
     def _keep_latest(self, column: int, slots: Slots, occurred_us: Int64s, code: Int64s) -> None:
-        np.maximum.at(self._flat, slots * self._heads.shape[1] + 1 + column, (occurred_us << CODE_BITS) | code)
+        np.maximum.at(
+            self._flat, slots * self._heads.shape[1] + FIRST_REGISTER + column, (occurred_us << CODE_BITS) | code
+        )
 
     def facts(self, slots: Slots, day: int | None = None) -> UserFacts:
         """Return the state of these users, for computing their vectors as of today, or of the day before it."""
@@ -189,7 +205,8 @@ class Slab:
             heads[:, self._first_total : self._first_total + counters],
             halves[:, self._first_last : self._first_last + counters],
             halves[:, self._first_last + counters :],
-            heads[:, 1 : self._first_total],
+            heads[:, FIRST_REGISTER : self._first_total],
+            ages_of(heads[:, CALENDAR], as_of),
             as_of,
         )
 

@@ -35,6 +35,7 @@ def _feature(feature: Feature) -> str:
         f"{feature.aggregate.value} of {feature.source}",
         f"per {feature.per}" if feature.per else "",
         f"over {feature.window_days} days" if feature.window_days else "",
+        f"in week {feature.week}" if feature.week else "",
         f"with a half-life of {feature.half_life_days:g} days" if feature.half_life_days else "",
         f"up to {feature.cap}" if feature.cap else "",
         f"being {feature.value}" if feature.value else "",

@@ -21,6 +21,7 @@ from churn.errors import DefectError
 from churn.features import ActiveDays, FeaturePlan, UserFacts
 from churn.labels import Mask
 from churn.layout import MAX_UNITS, NEVER, NEVER_YET, Floats, Int32s, Int64s, Layout, layout_of
+from churn.rhythm import CALENDAR_DAYS, UInt64s, calendars_of
 from training.day_counts import DayCounts, DayRows, Progress
 
 BLOCK_USERS = 8192
@@ -97,7 +98,8 @@ class History:
         self._done_rows = stop
         self._forget(np.flatnonzero(self.seen), day)
         active = ActiveDays.of(self._tiles(day, stop))
-        return UserFacts(active, self._totals, self._lasts, self._firsts, self._registers, day)
+        calendars = self._calendars(day, stop)
+        return UserFacts(active, self._totals, self._lasts, self._firsts, self._registers, calendars, day)
 
     def _add(self, rows: slice, day: int) -> None:
         users, fed = self._rows.users[rows], self._rows.fed[rows]
@@ -124,6 +126,13 @@ class History:
         ages = day - self._rows.days[rows]
         tiles[self._rows.users[rows], ages] = np.minimum(self._rows.units[rows], MAX_UNITS)
         return tiles
+
+    def _calendars(self, day: int, stop: int) -> UInt64s:
+        rows = slice(int(np.searchsorted(self._rows.days, day - CALENDAR_DAYS + 1)), stop)
+        users, days = self._rows.users[rows], self._rows.days[rows]
+        # A user who was forgotten since begins with the first activity after that.
+        shown = self._rows.fed[rows, self._activity] & (days >= self._firsts[users, self._activity])
+        return calendars_of(users[shown], day - days[shown], self._users)
 
     def next_activity(self, day: int, until_day: int) -> Int32s:
         """Return the first day of activity in [day, until_day) of each user, NEVER_YET without one."""
@@ -229,6 +238,7 @@ def _taken(facts: UserFacts, users: npt.NDArray[np.intp]) -> UserFacts:
         facts.lasts[users],
         facts.firsts[users],
         facts.registers[users],
+        facts.calendars[users],
         facts.day,
     )
 

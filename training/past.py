@@ -11,9 +11,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from churn.declaration import TILE_DAYS, Declaration
+from churn.declaration import ACTIVITY_COUNTER, TILE_DAYS, Declaration
 from churn.features import ActiveDays, FeaturePlan, UserFacts
 from churn.layout import MAX_UNITS, NEVER, NEVER_YET, Floats, Int64s, layout_of
+from churn.rhythm import calendars_of
 from churn.time_travel import Moment
 from training.day_counts import DayRows, by_key_and_day, day_rows
 
@@ -28,6 +29,7 @@ class Recomputer:
     def __init__(self, declaration: Declaration) -> None:
         self._layout = layout_of(declaration)
         self._plan = FeaturePlan(self._layout)
+        self._activity = self._layout.counter(ACTIVITY_COUNTER)
 
     def vectors(self, database: duckdb.DuckDBPyConnection, events: str, moments: Sequence[Moment]) -> Floats:
         """Return float32 [moments, features] from `events`, a query of archived events in this database.
@@ -54,12 +56,15 @@ class Recomputer:
             part = DayRows(
                 place_of[rows.users[mine]], rows.days[mine], rows.units[mine], rows.fed[mine], rows.registers[mine]
             )
-            matrix[chosen] = self._plan.compute(facts_of(part, len(chosen), day))
+            matrix[chosen] = self._plan.compute(facts_of(part, len(chosen), day, self._activity))
         return matrix
 
 
-def facts_of(rows: DayRows, users: int, day: int) -> UserFacts:
-    """Return the state of users during `day`, from all their rows up to it; a day's row is the day's only one."""
+def facts_of(rows: DayRows, users: int, day: int, activity: int) -> UserFacts:
+    """Return the state of users during `day`, from all their rows up to it; a day's row is the day's only one.
+
+    `activity` is the column of the counter that calendars are of.
+    """
     counters, registers = rows.units.shape[1], rows.registers.shape[1]
     totals = np.zeros((users, counters), np.int64)
     lasts = np.full((users, counters), NEVER, np.int32)
@@ -74,7 +79,9 @@ def facts_of(rows: DayRows, users: int, day: int) -> UserFacts:
     ages = day - rows.days
     kept = (ages >= 0) & (ages < TILE_DAYS)
     tiles[rows.users[kept], ages[kept]] = np.minimum(rows.units[kept], MAX_UNITS)
-    return UserFacts(ActiveDays.of(tiles), totals, lasts, firsts, latest, day)
+    shown = rows.fed[:, activity]
+    calendars = calendars_of(rows.users[shown], ages[shown], users)
+    return UserFacts(ActiveDays.of(tiles), totals, lasts, firsts, latest, calendars, day)
 
 
 def _asked(moments: Sequence[Moment]) -> pa.Table:

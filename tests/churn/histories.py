@@ -1,5 +1,6 @@
 """Small histories for tests: a declaration with every aggregate, records of it, and a plain re-computation."""
 
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -55,10 +56,21 @@ features:
   pace_mean: {trend_mean: minutes, per: reads, says: "pace {value}"}
   decayed_{half_life}d: {decayed: minutes, half_lives: [2], says: "decayed {value}"}
   decayed_days_{half_life}d: {decayed_days: activity, half_lives: [5], says: "decayed {value}"}
-  last: {days_since_last: activity, cap: 40, says: "silent for {value} days"}
+  last: {days_since_last: activity, cap: 40, usual: gap, says: "silent for {value} days (usually {usual})"}
   first: {days_since_first: joins, cap: 60, says: "joined {value} days ago"}
   plan_{value}: {is: plan, says: "plan is {value}"}
   failing: {is: standing, value: failing, says: "payment failing"}
+  week_{week}: {week_days: activity, weeks: [1, 2, 9], says: "{value} days"}
+  weeks: {weeks_active: activity, says: "{value} weeks"}
+  streak: {week_streak: activity, says: "{value} weeks"}
+  missed: {missed_days: activity, says: "{value} days"}
+  gap: {gap_mean: activity, says: "every {value} days"}
+  spread: {gap_spread: activity, says: "spread {value}"}
+  longest: {gap_longest: activity, says: "{value} days"}
+  silence: {silence_to_mean: activity, says: "{value} times"}
+  silence_longest: {silence_to_longest: activity, says: "{value} times"}
+  surprise: {silence_surprise: activity, says: "{value}"}
+  paid_mean: {mean_total: paid, per: reads, says: "{value}"}
 label: {horizon_days: 30}
 """,
     "test",
@@ -186,8 +198,27 @@ def expected(happenings: Sequence[Happening], user: str, today: int) -> list[flo
         float(plan == 1),
         float(plan == 2),
         float(standing == 2),
+        *rhythm({today - d for d in days_all}),
+        ratio(units([h for h in mine if h.kind == "paid"]), len([h for h in mine if h.kind == "read"])) / 100,
     ]
     return [float(np.float32(v)) for v in values]
+
+
+def rhythm(ages: set[int]) -> list[float]:
+    """Compute what follows from the ages of a user's active days, the plain way."""
+    nan, known = math.nan, sorted(age for age in ages if 0 <= age < 63)
+    weeks = [sum(1 for age in known if age // 7 == week) for week in range(9)]
+    streak = next((n for n, days in enumerate(weeks) if not days), 9)
+    missed = sum(sum(1 for b in known if b > 6 and b % 7 == a) for a in range(7) if a not in known) / 8
+    facts = [float(weeks[0]), float(weeks[1]), float(weeks[8]), float(9 - weeks.count(0)), float(streak), missed]
+    gaps = [late - early for early, late in itertools.pairwise(known)]
+    if not gaps:
+        return [*facts, *[nan] * 6]
+    k, total = len(gaps), sum(gaps)
+    root = math.sqrt(k * sum(gap * gap for gap in gaps) - total * total)
+    silence = known[0]
+    shares = [silence * k / total, silence / max(gaps), ratio(silence * k - total, root + k)]
+    return [*facts, total / k, root / k, float(max(gaps)), *shares]
 
 
 def same(left: Sequence[float], right: Sequence[float]) -> bool:

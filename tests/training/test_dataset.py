@@ -49,6 +49,17 @@ features:
   trend_mean: {trend_mean: money, per: visits, says: a}
   decayed_{half_life}: {decayed: minutes, half_lives: [0.5, 5], says: a}
   decayed_days_{half_life}: {decayed_days: activity, half_lives: [2], says: a}
+  week_{week}: {week_days: activity, weeks: [1, 9], says: a}
+  weeks: {weeks_active: activity, says: a}
+  streak: {week_streak: activity, says: a}
+  missed: {missed_days: activity, says: a}
+  gap: {gap_mean: activity, says: a}
+  spread: {gap_spread: activity, says: a}
+  longest: {gap_longest: activity, says: a}
+  silence: {silence_to_mean: activity, says: a}
+  silence_longest: {silence_to_longest: activity, says: a}
+  surprise: {silence_surprise: activity, says: a}
+  money_mean: {mean_total: money, per: visits, says: a}
   last: {days_since_last: activity, cap: 90, says: a}
   last_minutes: {days_since_last: minutes, cap: 20, says: a}
   first: {days_since_first: money, cap: 730, says: a}
