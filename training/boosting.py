@@ -5,7 +5,7 @@ of different pairs of features, so a first, free fit ranks the pairs by gain, an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,20 +13,19 @@ import lightgbm
 import numpy as np
 
 from churn.additive import AdditiveModel
-from churn.declaration import ACTIVITY_COUNTER, Aggregate, Declaration
+from churn.declaration import Declaration
 from churn.layout import Float64s, Floats
 from training.binning import as_inputs, codes_of, edges_of
+from training.calibration import AS_IT_IS, Recalibration
 from training.goldens import with_golden
-from training.logistic import Rows, expit
+from training.monotone import silence_features
+from training.rows import Rows, expit
 from training.tables import Contributions, Tables, contributions_of, pair_strengths, tables_of
-
-THREADS = 2
-"""Fixed, whatever the machine has: LightGBM's sums are the same for the same number of threads."""
 
 
 @dataclass(frozen=True)
 class Boosting:
-    """How trees are grown; `trees` is the most, fewer when later rows stop improving. `bins` is for each feature."""
+    """How trees are grown: `pairs` of features at most may meet in a tree, each feature in at most `bins` bins."""
 
     rate: float = 0.1
     trees: int = 400
@@ -36,7 +35,9 @@ class Boosting:
     bins: int = 64
     columns: float = 1.0
     seed: int = 7
-    patience: int = 30
+    threads: int = 1
+    """Fixed, as LightGBM's sums depend on it. Beside other busy processes two threads wait for each other: 46 s of two for
+    12 s of one."""
 
     def parameters(self, monotone: Sequence[int]) -> dict[str, Any]:
         """Return LightGBM's parameters; `monotone` holds +1 where more of a feature may never lower the risk."""
@@ -45,33 +46,32 @@ class Boosting:
             "min_data_in_leaf": self.min_leaf, "lambda_l2": self.l2, "feature_fraction": self.columns,
             "max_bin": 255, "min_data_in_bin": 1, "feature_pre_filter": False, "enable_bundle": False,
             "monotone_constraints": list(monotone), "deterministic": True, "force_row_wise": True,
-            "seed": self.seed, "num_threads": THREADS, "verbose": -1,
+            "seed": self.seed, "num_threads": self.threads, "verbose": -1,
         }  # fmt: skip
 
 
 def monotone_of(declaration: Declaration) -> tuple[int, ...]:
     """Return +1 for each feature of which more may never lower the risk, all else equal: days of silence."""
-    return tuple(
-        int(f.aggregate is Aggregate.DAYS_SINCE_LAST and f.source == ACTIVITY_COUNTER) for f in declaration.features
-    )
+    return tuple(map(int, silence_features(declaration)))
 
 
 @dataclass(frozen=True)
 class Boosted:
-    """Fitted trees on binned values; `slope` and `shift` recalibrate their log-odds."""
+    """Fitted trees on binned values, of which the first `trees` count."""
 
     settings: Boosting
     edges: list[list[float]]
     booster: lightgbm.Booster
     trees: int
-    slope: float = 1.0
-    shift: float = 0.0
+    losses: tuple[float, ...] = ()
+    """Log loss of later rows after each tree, where there were any."""
+    recalibration: Recalibration = AS_IT_IS
 
     def log_odds(self, matrix: Floats) -> Float64s:
         """Return LightGBM's own raw prediction, recalibrated."""
         inputs = as_inputs(codes_of(matrix, self.edges), self.edges)
         raw = self.booster.predict(inputs, raw_score=True, num_iteration=self.trees)
-        return self.slope * np.asarray(raw, np.float64) + self.shift
+        return self.recalibration.of(np.asarray(raw, np.float64))
 
     def probability(self, matrix: Floats) -> Float64s:
         """Return the probability of churn of each row."""
@@ -104,7 +104,7 @@ def boost(
     """Grow trees on the rows; the same rows give the same trees, bit for bit.
 
     Args:
-        later: rows of later snapshots; growing stops when their log loss has not fallen for a while.
+        later: rows to judge each tree by.
         pairs: the only pairs of features that a tree may join; None: any.
     """
     edges = [edges_of(rows.matrix[:, column], settings.bins) for column in range(rows.matrix.shape[1])]
@@ -112,15 +112,18 @@ def boost(
     if pairs is not None:
         parameters["interaction_constraints"] = [*map(list, pairs), *([column] for column in range(len(edges)))]
     data = _inputs(rows, edges, None)
-    stop = lightgbm.early_stopping(settings.patience, verbose=False)
+    curves: dict[str, dict[str, list[float]]] = {}
+    checks = [] if later is None else [_inputs(later, edges, data)]
     booster = lightgbm.train(
-        parameters,
-        data,
-        settings.trees,
-        valid_sets=[_inputs(later, edges, data)] if later is not None else [],
-        callbacks=[stop] if later is not None else [],
+        parameters, data, settings.trees, valid_sets=checks, callbacks=[lightgbm.record_evaluation(curves)]
     )
-    return Boosted(settings, edges, booster, booster.best_iteration or booster.current_iteration())
+    losses = tuple(curves["valid_0"]["binary_logloss"]) if later is not None else ()
+    return Boosted(settings, edges, booster, booster.current_iteration(), losses)
+
+
+def recalibrated(fitted: Boosted, by: Recalibration) -> Boosted:
+    """Return the same trees with recalibrated log-odds."""
+    return replace(fitted, recalibration=by)
 
 
 def _inputs(rows: Rows, edges: list[list[float]], reference: lightgbm.Dataset | None) -> lightgbm.Dataset:
@@ -142,7 +145,8 @@ def export(
     Contributions are against the `background` rows; golden rows, from `examples`, hold the probabilities that LightGBM
     itself gives and the contributions of the tables.
     """
-    found = contributions_of(fitted.tables, codes_of(background, fitted.edges), fitted.slope, fitted.shift)
+    by = fitted.recalibration
+    found = contributions_of(fitted.tables, codes_of(background, fitted.edges), by.slope, by.shift)
     bare = AdditiveModel(
         name, feature_set_version, list(features), _kept(fitted.edges, found), found.curves, found.pairs, found.base, [],
         trained,

@@ -7,38 +7,15 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
-from churn.evaluation import Mask, log_loss
 from churn.layout import Float64s, Floats
 from churn.model import LogisticModel, Model, Scorer, signed_log1p
+from training.calibration import AS_IT_IS, Recalibration, mean_loss
 from training.goldens import with_golden
+from training.rows import Fold, Rows, expit
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 """Candidates for C, scikit-learn's inverse strength of regularisation."""
 DEFAULT_STRENGTH = 0.1
-FOLD_ROWS = 40_000
-"""The strength is chosen on at most so many rows a fold: the choice differs by 0.0001 in log loss from that on all."""
-MIN_GAIN = 0.001
-"""A recalibration must lower the log loss of users it has not seen by a thousandth, or it is noise."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Vectors and labels: float32 [n, features], bool [n], and the snapshot (UTC day number) of each row."""
-
-    matrix: Floats
-    churned: Mask
-    days: npt.NDArray[np.int32]
-
-    def __len__(self) -> int:
-        return len(self.churned)
-
-    def take(self, rows: Mask | slice | npt.NDArray[np.intp]) -> "Rows":
-        """Return some of the rows."""
-        return Rows(self.matrix[rows], self.churned[rows], self.days[rows])
-
-    def of(self, days: Sequence[int]) -> "Rows":
-        """Return the rows of these snapshots."""
-        return self.take(np.isin(self.days, np.array(days, np.int32)))
 
 
 @dataclass(frozen=True)
@@ -76,31 +53,21 @@ def scaling_of(matrix: Floats) -> Scaling:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted regression with its scaling; `slope` and `shift` recalibrate its log-odds."""
+    """A fitted regression with its scaling."""
 
     scaling: Scaling
     regression: LogisticRegression
     strength: float
-    slope: float = 1.0
-    shift: float = 0.0
+    recalibration: Recalibration = AS_IT_IS
 
     def log_odds(self, matrix: Floats) -> Float64s:
         """Return scikit-learn's decision function, recalibrated."""
         raw = np.asarray(self.regression.decision_function(self.scaling.inputs(matrix)), np.float64)
-        return self.slope * raw + self.shift
+        return self.recalibration.of(raw)
 
     def probability(self, matrix: Floats) -> Float64s:
         """Return the probability of churn of each row."""
         return expit(self.log_odds(matrix))
-
-
-def expit(log_odds: Float64s) -> Float64s:
-    """Return 1 / (1 + exp(-x)).
-
-    >>> expit(np.array([0.0])).tolist()
-    [0.5]
-    """
-    return np.asarray(1.0 / (1.0 + np.exp(-log_odds)), np.float64)
 
 
 def fit(rows: Rows, strength: float) -> Fitted:
@@ -112,51 +79,13 @@ def fit(rows: Rows, strength: float) -> Fitted:
     return Fitted(scaling, regression, strength)
 
 
-def fit_in_time(rows: Rows, folds: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Fitted:
-    """Choose the strength on time-ordered folds (train days, later days), fit all rows, recalibrate if it helps later users."""
-    pairs = [(_thinned(rows.of(early)), _thinned(rows.of(late))) for early, late in folds]
-    pairs = [(early, late) for early, late in pairs if _both(early) and _both(late)]
-    if not pairs:
-        return fit(rows, DEFAULT_STRENGTH)
-    losses = {strength: _loss(pairs, strength) for strength in STRENGTHS}
-    strength = min(losses, key=lambda candidate: losses[candidate])
-    early, late = pairs[-1]
-    slope, shift = recalibration(fit(early, strength).log_odds(late.matrix), late.churned)
-    whole = fit(rows, strength)
-    return Fitted(whole.scaling, whole.regression, strength, slope, shift)
-
-
-def _thinned(rows: Rows) -> Rows:
-    step = -(-len(rows) // FOLD_ROWS)
-    return rows.take(slice(None, None, max(step, 1)))
-
-
-def _both(rows: Rows) -> bool:
-    return bool(rows.churned.any()) and not bool(rows.churned.all())
-
-
-def _loss(pairs: Sequence[tuple[Rows, Rows]], strength: float) -> float:
-    return float(
-        np.mean([log_loss(late.churned, fit(early, strength).probability(late.matrix)) for early, late in pairs])
-    )
-
-
-def recalibration(log_odds: Float64s, churned: Mask) -> tuple[float, float]:
-    """Return Platt's slope and shift (1999), or (1, 0) when they do not help the half that they were not fitted on."""
-    first = np.arange(len(churned)) % 2 == 0
-    if not all(part.any() and not part.all() for part in (churned[first], churned[~first])):
-        return 1.0, 0.0
-    slope, shift = _platt(log_odds[first], churned[first])
-    before = log_loss(churned[~first], expit(log_odds[~first]))
-    after = log_loss(churned[~first], expit(slope * log_odds[~first] + shift))
-    if slope <= 0 or after > before * (1 - MIN_GAIN):
-        return 1.0, 0.0
-    return _platt(log_odds, churned)
-
-
-def _platt(log_odds: Float64s, churned: Mask) -> tuple[float, float]:
-    line = LogisticRegression(C=1e6, solver="newton-cholesky", tol=1e-8).fit(log_odds[:, None], churned)
-    return float(line.coef_[0, 0]), float(line.intercept_[0])
+def search(folds: Sequence[Fold]) -> tuple[float, list[Float64s]]:
+    """Return the strength that does best on the folds, and what it says, fold by fold, of rows it did not see."""
+    if not folds:
+        return DEFAULT_STRENGTH, []
+    said = {strength: [fit(f.early, strength).log_odds(f.late.matrix) for f in folds] for strength in STRENGTHS}
+    best = min(STRENGTHS, key=lambda strength: mean_loss(folds, said[strength], AS_IT_IS))
+    return best, said[best]
 
 
 def export(
@@ -169,7 +98,7 @@ def export(
 ) -> LogisticModel:
     """Write a fitted model down; golden rows, from `examples`, hold what scikit-learn says about them."""
     count = len(features)
-    weights = fitted.regression.coef_[0] * fitted.slope
+    weights = fitted.regression.coef_[0] * fitted.recalibration.slope
     missing_weights = np.zeros(count)
     missing_weights[fitted.scaling.sometimes_missing] = weights[count:]
     bare = LogisticModel(
@@ -181,7 +110,7 @@ def export(
         weights[:count].tolist(),
         missing_weights.tolist(),
         fitted.scaling.missing_rate.tolist(),
-        float(fitted.regression.intercept_[0]) * fitted.slope + fitted.shift,
+        float(fitted.recalibration.of(fitted.regression.intercept_)[0]),
         [],
         trained,
     )

@@ -7,6 +7,7 @@ import msgspec
 
 from churn.evaluation import Evaluation
 from training.gate import Verdict
+from training.monotone import Sweep
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,23 @@ class Rivals:
     champion: Evaluation | None
     oracle: Evaluation | None
     model_on_oracle_rows: Evaluation | None
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One candidate: log loss on the folds (NaN without any), chosen settings, recalibration, measures on the hold-out.
+
+    `sweeps` tell how often more silence lowered the risk, all else equal.
+    """
+
+    name: str
+    fold_loss: float
+    settings: Mapping[str, str | float | int]
+    recalibration_slope: float
+    recalibration_shift: float
+    seconds: float
+    evaluation: Evaluation
+    sweeps: tuple[Sweep, ...]
 
 
 @dataclass(frozen=True)
@@ -42,9 +60,9 @@ class TrainingReport:
     train_rows: int
     train_positive_rate: float
     sampled_share: float
-    strength: float
-    recalibration_slope: float
-    recalibration_shift: float
+    chosen: str
+    """The candidate that did best on the folds, which is registered; `evaluation` is its, on the hold-out."""
+    candidates: tuple[Contender, ...]
     evaluation: Evaluation
     rivals: Rivals
     verdict: Verdict
@@ -56,7 +74,8 @@ class TrainingReport:
 
     def text(self) -> str:
         """Return the report for people."""
-        return "\n".join([*self._data(), "", *self._measures(), "", *self._calibration(), "", *self._verdict()]) + "\n"
+        parts = (self._data(), self._measures(), self._candidates(), self._calibration(), self._verdict())
+        return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
     def _data(self) -> list[str]:
         sampled = "" if self.sampled_share == 1.0 else f" (a {self.sampled_share:.1%} sample by hash)"
@@ -70,12 +89,25 @@ class TrainingReport:
 
     def _measures(self) -> list[str]:
         rivals = self.rivals
-        rows = [("this model", self.evaluation), ("recency alone", rivals.recency), ("champion", rivals.champion)]
+        rows: list[tuple[str, Evaluation | None]] = [
+            (f"{each.name}{' (this model)' if each.name == self.chosen else ''}", each.evaluation)
+            for each in self.candidates
+        ]
+        rows += [("recency alone", rivals.recency), ("champion", rivals.champion)]
         if rivals.model_on_oracle_rows and rivals.model_on_oracle_rows.rows != self.evaluation.rows:
             rows.append(("this model, oracle's rows", rivals.model_on_oracle_rows))
         rows.append(("oracle (the truth)", rivals.oracle))
         head = f"{'on the hold-out':26}{'AUC':>8}{'AP':>8}{'log loss':>10}{'Brier':>8}{'ECE':>8}{'lift@10%':>10}{'acc':>7}{'prec':>7}{'recall':>8}"
         return [head, *(_row(name, found) for name, found in rows if found is not None)]
+
+    def _candidates(self) -> list[str]:
+        lines = [f"{'candidates':12}{'folds':>8}  more silence lowers the risk   recalibration   settings"]
+        for each in self.candidates:
+            settings = ", ".join(f"{key} {value}" for key, value in each.settings.items())
+            sweep = ", ".join(f"{s.share:.1%} of {s.steps:,} steps" for s in each.sweeps) or "not asked"
+            line = f"{each.recalibration_slope:.3f} x {each.recalibration_shift:+.3f}"
+            lines.append(f"{each.name:12}{each.fold_loss:>8.4f}  {sweep:29}  {line:14}  {settings or 'fixed'}")
+        return [*lines, "folds: mean log loss on later days and on other users, inside the training snapshots"]
 
     def _calibration(self) -> list[str]:
         lines = ["calibration (tenths of the hold-out)   said   happened"]

@@ -1,4 +1,4 @@
-"""One training: data from the archive, a time-ordered split, a model, its judges, a registered version.
+"""One training: data from the archive, a time-ordered split, candidates, their judges, a registered version.
 
 Nothing is promoted here: the report's verdict says whether the gate would let the version serve.
 """
@@ -7,45 +7,25 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from churn.declaration import Declaration
-from churn.errors import DataError
-from churn.evaluation import Evaluation, evaluate
-from churn.model import Model
+from churn.model import encode
 from feature_repo.archive import files
-from training.dataset import DataSet, Sampling
-from training.examined import Examined, examined
-from training.floor import RecencyFloor
-from training.gate import Holdout, Verdict, judge
-from training.logistic import Fitted, Rows, export, fit_in_time, scored
+from training.candidates import EXAMPLES, Candidate, Order, compete
+from training.dataset import DataSet
+from training.judging import Judges
+from training.material import Material, day_number, examined_material, gather, material_of, snapshots_of
+from training.monotone import sweeps
 from training.registry import Registry
-from training.report import Rivals, TrainingReport
-from training.segments import segments
-from training.split import Bounds, Split, by_time, folds, history_days
-from training.truth import true_probabilities
+from training.report import Contender, TrainingReport
+from training.rows import folds_of
+from training.split import by_time, iso
 
-MAX_TRAIN_ROWS = 300_000
-"""Beyond it a fixed sample by hash of user and snapshot is taken: 300,000 rows pin 60 weights to the third digit."""
-MAX_TEST_ROWS = 300_000
-EXAMPLES = 5000
-"""Golden rows are chosen among so many of the first training rows."""
+__all__ = ["EXAMPLES", "Progress", "day_number", "gather", "train"]
+
 Progress = Callable[[str], None]
-DAY_ZERO = date(1970, 1, 1)
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """Labelled population rows of some snapshots."""
-
-    rows: Rows
-    users: list[str]
-    silent_days: npt.NDArray[np.int32]
-    share: float
 
 
 @dataclass
@@ -81,7 +61,7 @@ def train(
     user_ttl_days: int = 0,
     progress: Progress = lambda _: None,
 ) -> TrainingReport:
-    """Train a model on the archive and register it as challenger.
+    """Train candidates on the archive and register the best on time-ordered folds as challenger.
 
     Args:
         as_ofs: midnights (UTC) of the snapshots; default: weekly, with a whole horizon before and after each.
@@ -90,7 +70,7 @@ def train(
         user_ttl_days: silence after which the stream forgets a user; 0: never.
 
     Raises:
-        DataError: the archive is empty, too short for a time-ordered test, or holds one class only.
+        DataError: the archive is empty, too short for a time-ordered test, holds one class only, or fails its checks.
     """
     watch = Stopwatch(progress)
     watch.step("reading the archive")
@@ -99,155 +79,39 @@ def train(
         tempfile.TemporaryDirectory() as scratch,
         DataSet(declaration, archived, Path(scratch), user_ttl_days) as data,
     ):
-        split = by_time(_snapshots(data, declaration, as_ofs), test_fraction, horizon)
+        split = by_time(snapshots_of(data, declaration, as_ofs), test_fraction, horizon)
         watch.step("building the snapshots")
-        material = _material(data, split, horizon)
+        material = material_of(data, split, horizon)
     watch.step("checking the data")
-    data_set = _examined(declaration, archived, material, user_ttl_days)
-    watch.step("fitting")
+    data_set = examined_material(declaration, archived, material, user_ttl_days)
+    facts = _facts(now, material, horizon) | {"data_fingerprint": data_set.fingerprint.id}
     rows = material.train.rows
-    fitted = fit_in_time(rows, [(fold.train, fold.test) for fold in folds(split.train, horizon)])
-    names, version = declaration.feature_names, declaration.feature_set_version
-    facts = _facts(now, material, fitted) | {"data_fingerprint": data_set.fingerprint.id}
-    model = export(fitted, registry.name, version, names, rows.matrix[:EXAMPLES], facts)
+    found = compete(rows, folds_of(rows, horizon), Order(registry.name, declaration, facts), watch.step)
     watch.step("evaluating on the hold-out")
     judges = Judges(registry, declaration, material, threshold, truth_dir)
-    report = _report(declaration, now, material, fitted, model, judges)
+    report = _report(declaration, now, material, found, judges)
     watch.step("registering")
-    report = replace(report, version=_register(report, registry, model))
+    report = replace(report, version=_register(report, registry, found))
     watch.step("")
     return replace(report, seconds=dict(watch.seconds))
 
 
-@dataclass(frozen=True)
-class Material:
-    """What a training works on: both sides of the split, and where they come from (UTC day numbers)."""
-
-    split: Split
-    train: Gathered
-    test: Gathered
-    events: int
-    users: int
-    first_day: int
-    last_day: int
-
-
-def _material(data: DataSet, split: Split, horizon_days: int) -> Material:
-    train_part = gather(data, split.train, horizon_days, MAX_TRAIN_ROWS)
-    test_part = gather(data, split.test, horizon_days, MAX_TEST_ROWS)
-    counts = data.counts
-    return Material(split, train_part, test_part, counts.events, len(counts.users), counts.first_day, counts.last_day)
-
-
-def _examined(declaration: Declaration, archived: Sequence[Path], material: Material, user_ttl_days: int) -> Examined:
-    train_part, test = material.train, material.test
-    days = np.concatenate([train_part.rows.days, test.rows.days])
-    churned = np.concatenate([train_part.rows.churned, test.rows.churned])
-    return examined(declaration, archived, days, churned, share=train_part.share, user_ttl_days=user_ttl_days)
-
-
-def _snapshots(data: DataSet, declaration: Declaration, as_ofs: Sequence[date] | None) -> tuple[int, ...]:
-    counts, horizon = data.counts, declaration.label.horizon_days
-    bounds = Bounds(counts.first_day, counts.last_day, horizon, history_days(declaration))
-    return bounds.weekly() if as_ofs is None else bounds.checked([day_number(day) for day in as_ofs])
-
-
-def gather(data: DataSet, days: Sequence[int], horizon_days: int, limit: int) -> Gathered:
-    """Return the labelled population of these snapshots in the order of (snapshot, user), at most about `limit` rows.
-
-    Raises:
-        DataError: nobody is in it, or everybody has the same label.
-    """
-    share = min(1.0, limit / max(1, data.counts.active_pairs(days, horizon_days)))
-    parts = [part for part in data.parts(days, Sampling(True, True, share)) if len(part)]
-    churned = np.concatenate([part.churned for part in parts]) if parts else np.zeros(0, np.bool_)
-    if churned.all() or not churned.any():
-        span = f"{_iso(min(days))} to {_iso(max(days))}"
-        raise DataError(
-            f"{int(churned.sum())} of {len(churned)} labelled users churned in the snapshots {span}; both classes are needed"
-        )
-    parts.sort(key=lambda part: (part.as_of_day, part.users[0]))
-    matrix = np.concatenate([part.matrix for part in parts])
-    at = np.concatenate([np.full(len(part), part.as_of_day, np.int32) for part in parts])
-    rows = Rows(matrix, np.concatenate([part.churned for part in parts]), at)
-    silent = np.concatenate([part.silent_days for part in parts])
-    return Gathered(rows, [user for part in parts for user in part.users], silent, share)
-
-
-def _facts(now: datetime, material: Material, fitted: Fitted) -> dict[str, str | float | int]:
+def _facts(now: datetime, material: Material, horizon_days: int) -> dict[str, str | float | int]:
     return {
         "trained_at": now.isoformat(),
-        "train_from": _iso(material.split.train[0]),
-        "train_until": _iso(material.split.train[-1]),
+        "train_from": iso(material.split.train[0]),
+        "train_until": iso(material.split.train[-1]),
         "rows": len(material.train.rows),
         "positive_rate": round(float(material.train.rows.churned.mean()), 6),
-        "strength": fitted.strength,
-        "recalibration_slope": fitted.slope,
+        "horizon_days": horizon_days,
     }
 
 
-@dataclass(frozen=True)
-class Judges:
-    """Everything that scores the hold-out beside the new model."""
-
-    registry: Registry
-    declaration: Declaration
-    material: Material
-    threshold: float
-    truth_dir: Path | None
-
-    def of_model(self, model: Model) -> Evaluation:
-        """Return the measures of a model on the hold-out."""
-        return self._evaluated(scored(model, self.material.test.rows.matrix))
-
-    def judged(self, model: Model) -> tuple[Rivals, Verdict]:
-        """Return the measures of the others on the same rows, and whether the gate lets the model serve."""
-        test, floor = self.material.test, self._floor()
-        champion, note = self._champion()
-        oracle, beside = self._oracle(model) if self.truth_dir else (None, None)
-        known = None if champion is None else self._evaluated(champion)
-        holdout = Holdout(test.rows.churned, test.users, segments(self.declaration, test.rows.matrix))
-        verdict = judge(holdout, scored(model, test.rows.matrix), floor, champion, note)
-        return Rivals(self._evaluated(floor), known, oracle, beside), verdict
-
-    def _evaluated(self, probability: npt.NDArray[np.float64]) -> Evaluation:
-        return evaluate(self.material.test.rows.churned, probability, self.threshold)
-
-    def _floor(self) -> npt.NDArray[np.float64]:
-        train_part, horizon = self.material.train, self.declaration.label.horizon_days
-        floor = RecencyFloor.learn(train_part.silent_days, train_part.rows.churned, horizon)
-        return floor.score(self.material.test.silent_days)
-
-    def _champion(self) -> tuple[npt.NDArray[np.float64] | None, str]:
-        record, version = self.registry.champion(), self.declaration.feature_set_version
-        if record is None:
-            return None, "there is none yet"
-        if record.feature_set_version != version:
-            return None, f"version {record.version} reads feature set {record.feature_set_version}, not {version}"
-        model = self.registry.model(record.version)
-        until = str(model.trained.get("train_until", ""))
-        knows = f", which learnt until {until} and may know these rows"
-        overlaps = until > _iso(self.material.split.train[-1])
-        probability = scored(model, self.material.test.rows.matrix)
-        return probability, f"version {record.version}{knows if overlaps else ''}"
-
-    def _oracle(self, model: Model) -> tuple[Evaluation, Evaluation]:
-        test, folder = self.material.test, self.truth_dir or Path()
-        truth = true_probabilities(folder, test.users, test.rows.days)
-        known = ~np.isnan(truth)
-        if not known.any():
-            raise DataError(
-                f"{folder}: the truth knows no user and midnight of the hold-out; it belongs to another history"
-            )
-        rows = test.rows.take(known)
-        oracle = evaluate(rows.churned, truth[known], self.threshold)
-        return oracle, evaluate(rows.churned, scored(model, rows.matrix), self.threshold)
-
-
 def _report(
-    declaration: Declaration, now: datetime, material: Material, fitted: Fitted, model: Model, judges: Judges
+    declaration: Declaration, now: datetime, material: Material, found: Sequence[Candidate], judges: Judges
 ) -> TrainingReport:
-    evaluation = judges.of_model(model)
+    contenders = tuple(_contender(each, declaration, material, judges) for each in found)
+    best, model = contenders[0], found[0].model
     rivals, verdict = judges.judged(model)
     rows = material.train.rows
     return TrainingReport(
@@ -258,27 +122,41 @@ def _report(
         trained_at=now.isoformat(),
         events=material.events,
         users=material.users,
-        archive_from=_iso(material.first_day),
-        archive_until=_iso(material.last_day),
+        archive_from=iso(material.first_day),
+        archive_until=iso(material.last_day),
         horizon_days=declaration.label.horizon_days,
-        train_as_ofs=tuple(_iso(day) for day in material.split.train),
-        test_as_ofs=tuple(_iso(day) for day in material.split.test),
+        train_as_ofs=tuple(map(iso, material.split.train)),
+        test_as_ofs=tuple(map(iso, material.split.test)),
         train_rows=len(rows),
         train_positive_rate=float(rows.churned.mean()),
         sampled_share=material.train.share,
-        strength=fitted.strength,
-        recalibration_slope=fitted.slope,
-        recalibration_shift=fitted.shift,
-        evaluation=evaluation,
+        chosen=best.name,
+        candidates=contenders,
+        evaluation=best.evaluation,
         rivals=rivals,
         verdict=verdict,
         seconds={},
     )
 
 
-def _register(report: TrainingReport, registry: Registry, model: Model) -> str:
+def _contender(candidate: Candidate, declaration: Declaration, material: Material, judges: Judges) -> Contender:
+    by = candidate.recalibration
+    return Contender(
+        candidate.name,
+        candidate.fold_loss,
+        dict(candidate.settings),
+        by.slope,
+        by.shift,
+        round(candidate.seconds, 1),
+        judges.of_model(candidate.model),
+        sweeps(candidate.model, declaration, material.test.rows.matrix),
+    )
+
+
+def _register(report: TrainingReport, registry: Registry, found: Sequence[Candidate]) -> str:
     params = {
-        "strength": report.strength,
+        "candidate": report.chosen,
+        **{f"{found[0].name}_{key}": value for key, value in found[0].settings.items()},
         "train_rows": report.train_rows,
         "train_snapshots": len(report.train_as_ofs),
         "test_snapshots": len(report.test_as_ofs),
@@ -286,6 +164,8 @@ def _register(report: TrainingReport, registry: Registry, model: Model) -> str:
         "sampled_share": report.sampled_share,
     }
     metrics = {key: value for key, value in vars(report.evaluation).items() if isinstance(value, int | float)}
+    for each in report.candidates:
+        metrics |= {f"{each.name}_auc": each.evaluation.auc, f"{each.name}_log_loss": each.evaluation.log_loss}
     others = {"recency": report.rivals.recency, "oracle": report.rivals.oracle, "champion": report.rivals.champion}
     for name, other in others.items():
         if other is not None:
@@ -297,17 +177,6 @@ def _register(report: TrainingReport, registry: Registry, model: Model) -> str:
         "gate": "passed" if report.verdict.promotes else "failed",
     }
     texts = {"report.json": report.json().decode(), "report.txt": report.text()}
-    return registry.register(model, params, metrics, tags, texts)
-
-
-def day_number(day: date) -> int:
-    """Return days since 1970.
-
-    >>> day_number(date(1970, 1, 31))
-    30
-    """
-    return (day - DAY_ZERO).days
-
-
-def _iso(day: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).date().isoformat()
+    # Every candidate is kept whole, the baseline above all, so that each can be compared and served later.
+    texts |= {f"candidates/{each.name}.json": encode(each.model).decode() for each in found}
+    return registry.register(found[0].model, params, metrics, tags, texts)

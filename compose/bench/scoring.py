@@ -60,7 +60,8 @@ def _write(folder: Path, declaration: Declaration, vectors: Vectors, users: int)
 
 
 def _models(declaration: Declaration, vectors: Vectors) -> dict[str, Model]:
-    from training.logistic import Rows, export, fit
+    from training.logistic import export, fit
+    from training.rows import Rows
     from training.train import EXAMPLES
 
     matrix = vectors.block(1, FITTED_USERS)

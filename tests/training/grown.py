@@ -8,7 +8,7 @@ import numpy as np
 from churn.additive import AdditiveModel
 from churn.model import decode, encode
 from training.boosting import Boosted, Boosting, boost, export
-from training.logistic import Rows
+from training.rows import Rows
 
 SMALL = Boosting(trees=80, min_leaf=20, bins=32)
 NAMES = ["a", "b", "c", "d", "e"]

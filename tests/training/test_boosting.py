@@ -2,16 +2,19 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import shap
 
 from churn.declaration import Declaration
+from churn.evaluation import log_loss
 from churn.model import Scorer
 from tests.training.grown import NAMES, SMALL, digest, exported, fitted, rows
 from training.binning import as_inputs, codes_of
-from training.boosting import Boosted, boost, export, monotone_of
+from training.boosting import boost, export, monotone_of, recalibrated
+from training.calibration import Recalibration
 
 
 def test_served_tables_equal_lightgbm_on_users_it_never_saw() -> None:
@@ -43,7 +46,7 @@ def test_contributions_equal_shap() -> None:
 def test_base_and_contributions_are_the_recalibrated_raw_prediction() -> None:
     data = rows(4000)
     plain = fitted(data)
-    found = Boosted(plain.settings, plain.edges, plain.booster, plain.trees, 0.8, -0.3)
+    found = recalibrated(plain, Recalibration(0.8, -0.3))
     scored = Scorer(exported(found, data), "1").score(data.matrix)
     raw = plain.booster.predict(as_inputs(codes_of(data.matrix, plain.edges), plain.edges), raw_score=True)
     assert np.abs(scored.base + scored.contributions.sum(axis=1) - (0.8 * np.asarray(raw) - 0.3)).max() < 1e-9
@@ -65,11 +68,13 @@ def test_only_the_pairs_that_are_allowed_are_joined() -> None:
     assert fitted(data).best_pairs(data.matrix, 1) == [(0, 1)]
 
 
-def test_growing_stops_when_later_rows_gain_nothing() -> None:
-    data = rows(1600)
-    found = boost(data, SMALL, [0] * 5, later=rows(1600, 5))
-    assert found.trees < 80
-    assert len(found.grown) == found.trees
+def test_each_tree_is_judged_by_later_rows() -> None:
+    data, later = rows(1600), rows(1600, 5)
+    found = boost(data, SMALL, [0] * 5, later)
+    assert len(found.losses) == found.trees == 80
+    first = replace(found, trees=10)
+    assert log_loss(later.churned, first.probability(later.matrix)) == pytest.approx(found.losses[9], abs=1e-6)
+    assert len(first.grown) == 10
 
 
 def test_a_constraint_keeps_the_risk_from_falling() -> None:

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from churn.evaluation import log_loss
 from churn.model import LogisticModel, Scorer, decode, encode
-from training.logistic import Fitted, Rows, export, fit, fit_in_time, recalibration, scaling_of
+from training.calibration import Recalibration
+from training.logistic import Fitted, export, fit, scaling_of, search
+from training.rows import Rows, expit, folds_of
 
 
 def rows(count: int, seed: int = 0) -> Rows:
@@ -37,7 +40,7 @@ def test_served_model_equals_scikit_learn() -> None:
 def test_golden_rows_verify_with_a_recalibrated_model() -> None:
     data = rows(2000)
     plain = fit(data, 1.0)
-    model = exported(Fitted(plain.scaling, plain.regression, 1.0, 0.8, -0.3), data)
+    model = exported(Fitted(plain.scaling, plain.regression, 1.0, Recalibration(0.8, -0.3)), data)
     Scorer(model, "1").verify()
     assert len(model.golden) == 8
     assert model.golden[-1].values == [None] * 4
@@ -52,25 +55,18 @@ def test_constant_and_missing_columns_get_scale_one() -> None:
 
 def test_the_same_rows_give_the_same_bytes() -> None:
     data = rows(1600)
-    folds = [((0, 10, 20), (50, 60, 70))]
-    assert encode(exported(fit_in_time(data, folds), data)) == encode(exported(fit_in_time(data, folds), data))
-
-
-def test_overconfident_log_odds_are_brought_back() -> None:
-    random = np.random.default_rng(3)
-    truth = random.normal(-1, 1, 40_000)
-    churned = random.random(40_000) < 1 / (1 + np.exp(-truth))
-    slope, shift = recalibration(2 * truth + 1, churned)
-    assert slope == pytest.approx(0.5, abs=0.03)
-    assert shift == pytest.approx(-0.5, abs=0.05)
-
-
-def test_calibrated_log_odds_are_left_alone() -> None:
-    random = np.random.default_rng(4)
-    truth = random.normal(-1, 1, 20_000)
-    churned = random.random(20_000) < 1 / (1 + np.exp(-truth))
-    assert recalibration(truth, churned) == (1.0, 0.0)
+    assert encode(exported(fit(data, 0.1), data)) == encode(exported(fit(data, 0.1), data))
 
 
 def test_without_room_for_folds_the_default_strength_is_taken() -> None:
-    assert fit_in_time(rows(800), []).strength == 0.1
+    assert search([]) == (0.1, [])
+
+
+def test_the_strength_is_that_which_foretells_later_days_best() -> None:
+    data = rows(1600)
+    folds = folds_of(data, 30)
+    strength, said = search(folds)
+    losses = [log_loss(fold.late.churned, expit(each)) for fold, each in zip(folds, said, strict=True)]
+    other = [log_loss(f.late.churned, fit(f.early, 0.001).probability(f.late.matrix)) for f in folds]
+    assert strength != 0.001
+    assert sum(losses) < sum(other)

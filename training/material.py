@@ -1,0 +1,98 @@
+"""What a training works on: labelled rows of snapshots on both sides of a time-ordered split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from churn.declaration import Declaration
+from churn.errors import DataError
+from training.dataset import DataSet, Sampling
+from training.examined import Examined, examined
+from training.rows import Rows, hashes_of
+from training.split import Bounds, Split, history_days, iso
+
+MAX_TRAIN_ROWS = 300_000
+"""Beyond it a fixed sample by hash of user and snapshot is taken: 300,000 rows pin 60 weights to the third digit."""
+MAX_TEST_ROWS = 300_000
+DAY_ZERO = date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Labelled population rows of some snapshots."""
+
+    rows: Rows
+    users: list[str]
+    silent_days: npt.NDArray[np.int32]
+    share: float
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a training works on: both sides of the split, and where they come from (UTC day numbers)."""
+
+    split: Split
+    train: Gathered
+    test: Gathered
+    events: int
+    users: int
+    first_day: int
+    last_day: int
+
+
+def material_of(data: DataSet, split: Split, horizon_days: int) -> Material:
+    train_part = gather(data, split.train, horizon_days, MAX_TRAIN_ROWS)
+    test_part = gather(data, split.test, horizon_days, MAX_TEST_ROWS)
+    counts = data.counts
+    return Material(split, train_part, test_part, counts.events, len(counts.users), counts.first_day, counts.last_day)
+
+
+def examined_material(
+    declaration: Declaration, archived: Sequence[Path], material: Material, user_ttl_days: int
+) -> Examined:
+    train_part, test = material.train, material.test
+    days = np.concatenate([train_part.rows.days, test.rows.days])
+    churned = np.concatenate([train_part.rows.churned, test.rows.churned])
+    return examined(declaration, archived, days, churned, share=train_part.share, user_ttl_days=user_ttl_days)
+
+
+def snapshots_of(data: DataSet, declaration: Declaration, as_ofs: Sequence[date] | None) -> tuple[int, ...]:
+    counts, horizon = data.counts, declaration.label.horizon_days
+    bounds = Bounds(counts.first_day, counts.last_day, horizon, history_days(declaration))
+    return bounds.weekly() if as_ofs is None else bounds.checked([day_number(day) for day in as_ofs])
+
+
+def gather(data: DataSet, days: Sequence[int], horizon_days: int, limit: int) -> Gathered:
+    """Return the labelled population of these snapshots in the order of (snapshot, user), at most about `limit` rows.
+
+    Raises:
+        DataError: nobody is in it, or everybody has the same label.
+    """
+    share = min(1.0, limit / max(1, data.counts.active_pairs(days, horizon_days)))
+    parts = [part for part in data.parts(days, Sampling(True, True, share)) if len(part)]
+    churned = np.concatenate([part.churned for part in parts]) if parts else np.zeros(0, np.bool_)
+    if churned.all() or not churned.any():
+        span = f"{iso(min(days))} to {iso(max(days))}"
+        raise DataError(
+            f"{int(churned.sum())} of {len(churned)} labelled users churned in the snapshots {span}; both classes are needed"
+        )
+    parts.sort(key=lambda part: (part.as_of_day, part.users[0]))
+    matrix = np.concatenate([part.matrix for part in parts])
+    at = np.concatenate([np.full(len(part), part.as_of_day, np.int32) for part in parts])
+    users = [user for part in parts for user in part.users]
+    rows = Rows(matrix, np.concatenate([part.churned for part in parts]), at, hashes_of(users))
+    silent = np.concatenate([part.silent_days for part in parts])
+    return Gathered(rows, users, silent, share)
+
+
+def day_number(day: date) -> int:
+    """Return days since 1970.
+
+    >>> day_number(date(1970, 1, 31))
+    30
+    """
+    return (day - DAY_ZERO).days
