@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +62,12 @@ def dataset(context: click.Context, /, json_file: Path | None, **options: Any) -
         return
     if options["out"] is None:
         raise click.UsageError("--out FOLDER is needed")
+    began = time.monotonic()
     wanted = wanted_of(context.obj, options["as_ofs"], options["horizon_days"], Progress("dataset").show)
-    write_figures(json_file, _build(wanted, options))
+    seen = time.monotonic()
+    facts = _build(wanted, options)
+    seconds = {"looking_seconds": round(seen - began, 1), "building_seconds": round(time.monotonic() - seen, 1)}
+    write_figures(json_file, facts | {"seconds": seconds})
 
 
 @dataset.command()
