@@ -11,6 +11,7 @@ import click
 from churn.errors import ChurnError, InputError, OutageError
 from churn.settings import Settings
 from compose import (
+    dataset_commands,
     letter_commands,
     look_commands,
     model_commands,
@@ -156,6 +157,7 @@ def demo(folder: Path, oulad: Path | None, json_file: Path | None, **options: An
 main.add_command(produce_commands.produce)
 main.add_command(produce_commands.import_command)
 main.add_command(produce_commands.oulad)
+main.add_command(dataset_commands.dataset)
 main.add_command(model_commands.train)
 main.add_command(score_command.score)
 main.add_command(registry_commands.models)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from churn.settings import Settings
+from compose.dataset_commands import HORIZON, of_horizon
 from compose.figures import json_option, write_figures
 from compose.progress import Progress
 from compose.registry_commands import evidence_of, how_to_promote, say_champion, steward_of
@@ -16,22 +17,23 @@ from compose.registry_commands import evidence_of, how_to_promote, say_champion,
 @click.option("--as-of", "as_ofs", type=click.DateTime(["%Y-%m-%d"]), multiple=True, help="snapshot (repeatable)")
 @click.option("--promote/--no-promote", default=True, help="let it serve when it passes the gate")
 @click.option("--truth/--no-truth", default=True, help="show the oracle when a truth folder is there")
+@HORIZON
 @json_option
 @click.pass_obj
 def train(settings: Settings, /, json_file: Path | None, **options: Any) -> None:
     """Train on the archive, evaluate on later users, register; promote when the gate lets it."""
     import json
 
-    from feature_repo.declared import load
     from training.steward import GATE
     from training.train import train as train_model
 
+    declaration, settings = of_horizon(settings, options["horizon_days"])
     truth = settings.data_dir / "truth"
     steward = steward_of(settings)
     report = train_model(
         archive_dir=settings.archive_dir,
         registry=steward.registry,
-        declaration=load(settings.declaration),
+        declaration=declaration,
         now=datetime.now(UTC),
         as_ofs=[moment.date() for moment in options["as_ofs"]] or None,
         user_ttl_days=settings.user_ttl_days,

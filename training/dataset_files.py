@@ -2,8 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
-from datetime import date
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from churn.errors import InputError
 from training.dataset import Snapshot
 
 MANIFEST = "manifest.json"
-DAY_ZERO = date(1970, 1, 1)
+FILE_ROWS = 100_000
+"""30 MB in memory, some megabytes on disk: few files, each read at once."""
 
 
 def schema_of(declaration: Declaration) -> pa.Schema:
@@ -36,7 +36,7 @@ def schema_of(declaration: Declaration) -> pa.Schema:
 
 def table_of(declaration: Declaration, part: Snapshot) -> pa.Table:
     """Return a snapshot as rows; a missing value (NaN) is null."""
-    features = [pa.array(column, pa.float32(), from_pandas=True) for column in part.matrix.T]
+    features = [pa.array(column, pa.float32(), mask=np.isnan(column)) for column in part.matrix.T]
     return pa.table(
         [
             pa.array(part.users, pa.string()),
@@ -52,12 +52,24 @@ def table_of(declaration: Declaration, part: Snapshot) -> pa.Table:
 
 
 def write_parts(folder: Path, declaration: Declaration, parts: Iterable[Snapshot]) -> int:
-    """Write `part-00000.parquet`, ... and return how many rows they hold; one part is in memory at a time."""
+    """Write `part-00000.parquet`, ... of FILE_ROWS rows or a little more, and return how many rows they hold."""
     rows = 0
-    for number, part in enumerate(parts):
-        pq.write_table(table_of(declaration, part), folder / f"part-{number:05d}.parquet", compression="zstd")
-        rows += len(part)
+    for number, tables in enumerate(_gathered(table_of(declaration, part) for part in parts)):
+        table = pa.concat_tables(tables)
+        pq.write_table(table, folder / f"part-{number:05d}.parquet", compression="zstd")
+        rows += len(table)
     return rows
+
+
+def _gathered(tables: Iterable[pa.Table]) -> Iterator[list[pa.Table]]:
+    gathered: list[pa.Table] = []
+    for table in tables:
+        gathered.append(table)
+        if sum(len(each) for each in gathered) >= FILE_ROWS:
+            yield gathered
+            gathered = []
+    if gathered:
+        yield gathered
 
 
 class Unfinished:

@@ -148,7 +148,8 @@ class Reader:
             row = dict(zip(names, values, strict=True))
             total += int(row["hashed"])
             self._note(found, row)
-        ids = f"SELECT count(event_id) - count(DISTINCT event_id) FROM ({events_of(self.files)})"  # noqa: S608  # the paths are quoted
+        # Of hashes, in half the time: four million ids share one of 64 bits once in two million batches.
+        ids = f"SELECT count(event_id) - count(DISTINCT hash(event_id)) FROM ({events_of(self.files)})"  # noqa: S608  # the paths are quoted
         found.repeated += int(_one(self.database, ids))
         return total
 

@@ -11,7 +11,7 @@ from compose.bench.peers.environments import NAMES
 from compose.bench.plan import Bench, Sizes, bench_in
 from compose.figures import json_option, write_figures
 
-PARTS = ("stream", "pair", "stock", "peers", "scale", "state", "memory", "freshness", "road", "api", "batch")
+PARTS = ("stream", "pair", "stock", "peers", "scale", "state", "memory", "freshness", "road", "api", "batch", "dataset")
 RATES = (1.0, 5_000.0, 20_000.0, 50_000.0)
 SCALE_USERS = (10_000, 200_000, 2_000_000)
 """In the order in which they run: probes come after the memory of ordinary users was measured."""
@@ -49,6 +49,8 @@ SCALE_USERS = (10_000, 200_000, 2_000_000)
 @click.option("--api-rate", default=500.0, show_default=True, help="api: requests a second")
 @click.option("--api-seconds", default=20.0, show_default=True, help="api: how long")
 @click.option("--batch-users", default=1_000_000, show_default=True, help="batch: users in the snapshot of vectors")
+@click.option("--dataset-users", default=1_000_000, show_default=True, help="dataset: users of an archive of its own")
+@click.option("--dataset-days", default=180, show_default=True, help="dataset: days of it; 10 GB of disk by default")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(".local/bench"), show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="write report.md, its plots and bench.json to this folder")
 @json_option
@@ -72,7 +74,7 @@ def bench(only: tuple[str, ...], folder: Path, out: Path | None, json_file: Path
 
 def measured(running: Bench, chosen: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each chosen part's name and figures, and how many times stock Faust the stream is."""
-    from compose.bench import pair, scale, scoring, state, stock, stream
+    from compose.bench import dataset, pair, scale, scoring, state, stock, stream
     from compose.bench.peers import measure as peers
 
     done: dict[str, dict[str, Any]] = {}
@@ -84,6 +86,7 @@ def measured(running: Bench, chosen: list[str]) -> Iterator[tuple[str, dict[str,
         "scale": scale.measure,
         "state": state.measure,
         "batch": scoring.measure,
+        "dataset": dataset.measure,
     }
     for part in [part for part in chosen if part in alone]:
         done[part] = alone[part](running)

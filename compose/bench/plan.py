@@ -44,6 +44,8 @@ class Sizes:
     api_rate: float
     api_seconds: float
     batch_users: int
+    dataset_users: int
+    dataset_days: int
 
 
 @dataclass

@@ -37,6 +37,8 @@ METHOD: Mapping[str, str] = {
     "api": "GET /users/{id} at a steady rate that does not wait for answers; latencies count from the intended times.",
     "batch": "Daily scoring with reasons in a process of its own: a snapshot of seeded synthetic vectors in, Parquet, CSV and"
     " manifest out. The model was fitted on such vectors, and is loaded from its bundle.",
+    "dataset": "`churn dataset` on an archive of its own, in a process of its own: every event looked at for the fingerprint,"
+    " reduced to days, walked forward, all weekly snapshots with whole windows and a known label written as Parquet.",
 }
 CHARTS = {"peers": charts.peers, "freshness": charts.freshness, "scale": charts.scale}
 
