@@ -16,8 +16,9 @@ import numpy.typing as npt
 from churn.declaration import Declaration
 from churn.errors import DataError
 from churn.evaluation import Evaluation, evaluate
-from churn.model import Model
+from churn.model import Model, Scorer
 from feature_repo.archive import files
+from training.card import CARD_FILE, Card, build
 from training.dataset import DataSet, Sampling
 from training.examined import Examined, examined
 from training.floor import RecencyFloor
@@ -114,7 +115,7 @@ def train(
     judges = Judges(registry, declaration, material, threshold, truth_dir)
     report = _report(declaration, now, material, fitted, model, judges)
     watch.step("registering")
-    report = replace(report, version=_register(report, registry, model))
+    report = replace(report, version=_register(report, registry, model, judges.card(report, model)))
     watch.step("")
     return replace(report, seconds=dict(watch.seconds))
 
@@ -206,9 +207,18 @@ class Judges:
         champion, note = self._champion()
         oracle, beside = self._oracle(model) if self.truth_dir else (None, None)
         known = None if champion is None else self._evaluated(champion)
-        holdout = Holdout(test.rows.churned, test.users, segments(self.declaration, test.rows.matrix))
+        holdout = Holdout(test.rows.churned, test.users, self._segments())
         verdict = judge(holdout, scored(model, test.rows.matrix), floor, champion, note)
         return Rivals(self._evaluated(floor), known, oracle, beside), verdict
+
+    def card(self, report: TrainingReport, model: Model) -> Card:
+        """Return the card of a model by its rows of the hold-out."""
+        test = self.material.test
+        scored = Scorer(model, "0").score(test.rows.matrix)
+        return build(report, self.declaration, model.trained, test.users, test.rows.churned, scored, self._segments())
+
+    def _segments(self) -> dict[str, npt.NDArray[np.str_]]:
+        return segments(self.declaration, self.material.test.rows.matrix)
 
     def _evaluated(self, probability: npt.NDArray[np.float64]) -> Evaluation:
         return evaluate(self.material.test.rows.churned, probability, self.threshold)
@@ -276,7 +286,7 @@ def _report(
     )
 
 
-def _register(report: TrainingReport, registry: Registry, model: Model) -> str:
+def _register(report: TrainingReport, registry: Registry, model: Model, card: Card) -> str:
     params = {
         "strength": report.strength,
         "train_rows": report.train_rows,
@@ -296,7 +306,7 @@ def _register(report: TrainingReport, registry: Registry, model: Model) -> str:
         "data_until": report.archive_until,
         "gate": "passed" if report.verdict.promotes else "failed",
     }
-    texts = {"report.json": report.json().decode(), "report.txt": report.text()}
+    texts = {"report.json": report.json().decode(), "report.txt": report.text(), CARD_FILE: card.json()}
     return registry.register(model, params, metrics, tags, texts)
 
 
