@@ -99,13 +99,13 @@ def approval(entries: Sequence[Entry]) -> tuple[Block, ...]:
 
 
 def _approved(entries: Sequence[Entry]) -> str:
-    decided = [entry for entry in entries if entry.step in ("approved", "rejected")]
-    if decided:
-        last = decided[-1]
-        return f"{last.step.capitalize()} by {last.who} on {last.at:%Y-%m-%d %H:%M} UTC: {last.reason}"
-    if any(entry.step == "promoted" for entry in entries):
-        return "Promoted without a person's approval; none was required."
-    return "Nobody has approved this version, and it has not served."
+    decided = [entry for entry in entries if entry.step in ("approved", "rejected")] or [
+        entry for entry in entries if entry.step == "promoted"
+    ]
+    if not decided:
+        return "Nobody has approved this version, and it has not served."
+    last = decided[-1]
+    return f"{last.step.capitalize()} by {last.who or 'unknown'} on {last.at:%Y-%m-%d %H:%M} UTC: {last.reason}"
 
 
 def _measures(card: Card) -> tuple[Block, ...]:

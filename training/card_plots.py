@@ -6,7 +6,7 @@ from html import escape
 from training.card import CalibrationPoint, LiftPoint
 
 WIDTH, HEIGHT = 360, 300
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 44
+LEFT, RIGHT, TOP, BOTTOM = 52, 20, 12, 44
 Scale = Callable[[float], float]
 
 
