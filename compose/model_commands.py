@@ -10,7 +10,7 @@ from churn.settings import Settings
 from compose.dataset_commands import HORIZON, of_horizon
 from compose.figures import json_option, write_figures
 from compose.progress import Progress
-from compose.registry_commands import evidence_of, how_to_promote, say_champion, steward_of
+from compose.registry_commands import evidence_of, how_to_promote, publish_card, say_champion, steward_of
 
 
 @click.command()
@@ -48,3 +48,4 @@ def train(settings: Settings, /, json_file: Path | None, **options: Any) -> None
         say_champion(record)
     elif report.verdict.promotes:
         click.echo(f"version {report.version} waits: {how_to_promote(report.version, settings)}")
+    publish_card(settings, report.version)

@@ -2,13 +2,14 @@
 
 import getpass
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from churn.errors import InputError
 from churn.kafka_config import client_config
 from churn.settings import Settings
 from churn.topics import MODELS
@@ -66,6 +67,14 @@ def announcer(settings: Settings) -> Callable[["Champion"], None]:
     from training.announce import announce
 
     return lambda champion: announce(client_config(settings), MODELS.name(settings.topic_prefix), champion)
+
+
+def publish_card(settings: Settings, version: str) -> None:
+    """Draw a version's card anew, now that another step was taken with it."""
+    from training.audit_log import AuditLog
+    from training.card_files import publish
+
+    publish(registry_of(settings), AuditLog(settings.models_dir).history(), version)
 
 
 def say_champion(champion: "Champion") -> None:
@@ -131,7 +140,7 @@ def _line(version: "Version") -> str:
 @click.pass_obj
 def promote(settings: Settings, version: str, who: str, reason: str, override: bool, json_file: Path | None) -> None:
     """Let VERSION serve."""
-    _serve(steward_of(settings).promote(version, who, reason, datetime.now(UTC), override), json_file)
+    _serve(settings, steward_of(settings).promote(version, who, reason, datetime.now(UTC), override), json_file)
 
 
 @models.command()
@@ -141,7 +150,7 @@ def promote(settings: Settings, version: str, who: str, reason: str, override: b
 @click.pass_obj
 def rollback(settings: Settings, who: str, reason: str, json_file: Path | None) -> None:
     """Let the previous champion serve again."""
-    _serve(steward_of(settings).rollback(who, reason, datetime.now(UTC)), json_file)
+    _serve(settings, steward_of(settings).rollback(who, reason, datetime.now(UTC)), json_file)
 
 
 @models.command()
@@ -150,7 +159,7 @@ def rollback(settings: Settings, who: str, reason: str, json_file: Path | None) 
 @click.pass_obj
 def announce(settings: Settings, who: str, json_file: Path | None) -> None:
     """Tell the running processes once more which version serves, as after an outage."""
-    _serve(steward_of(settings).announce_again(who, datetime.now(UTC)), json_file)
+    _serve(settings, steward_of(settings).announce_again(who, datetime.now(UTC)), json_file)
 
 
 @models.command()
@@ -162,7 +171,7 @@ def announce(settings: Settings, who: str, json_file: Path | None) -> None:
 @click.pass_obj
 def approve(settings: Settings, version: str, who: str, reason: str, override: bool, json_file: Path | None) -> None:
     """Approve VERSION in your name and let it serve."""
-    _serve(steward_of(settings).approve(version, who, reason, datetime.now(UTC), override), json_file)
+    _serve(settings, steward_of(settings).approve(version, who, reason, datetime.now(UTC), override), json_file)
 
 
 @models.command()
@@ -174,14 +183,16 @@ def approve(settings: Settings, version: str, who: str, reason: str, override: b
 def reject(settings: Settings, version: str, who: str, reason: str, json_file: Path | None) -> None:
     """Reject VERSION in your name: it serves only after a new approval."""
     steward_of(settings).reject(version, who, reason, datetime.now(UTC))
+    publish_card(settings, version)
     click.echo(f"{settings.model_name} version {version} is rejected by {who}: {reason}")
     write_figures(json_file, {"version": version, "state": "rejected", "who": who, "reason": reason})
 
 
-def _serve(record: "Champion", json_file: Path | None) -> None:
+def _serve(settings: Settings, record: "Champion", json_file: Path | None) -> None:
     import msgspec
 
     say_champion(record)
+    publish_card(settings, record.version)
     write_figures(json_file, msgspec.to_builtins(record))
 
 
@@ -204,3 +215,39 @@ def log(settings: Settings, version: str, json_file: Path | None) -> None:
     write_figures(json_file, [msgspec.to_builtins(entry) for entry in entries])
     whole = steward_of(settings).history()
     click.echo(f"{len(whole.entries)} entries, each as it was written" if whole.entries else "no step was taken yet")
+
+
+@models.command()
+@click.argument("version")
+@click.option("--out", type=click.Path(path_type=Path), help="write the card into this folder instead of printing it")
+@click.option("--html", "form", flag_value="html", help="as HTML alone")
+@click.option("--markdown", "form", flag_value="md", help="as Markdown alone (what is printed without --out)")
+@json_option
+@click.pass_obj
+def card(settings: Settings, version: str, out: Path | None, form: str | None, json_file: Path | None) -> None:
+    """Print the card of VERSION: data, measures, segments, features, limits, who approved."""
+    import json
+
+    from training.audit_log import AuditLog
+    from training.card import CARD_FILE
+    from training.card_files import pages
+
+    registry = registry_of(settings)
+    found = pages(registry, AuditLog(settings.models_dir).history(), version)
+    chosen = {name: page for name, page in found.items() if form is None or name.endswith(form)}
+    if out is None:
+        click.echo(chosen["card.html"] if form == "html" else found["card.md"], nl=False)
+    else:
+        _write_pages(out, settings.model_name, version, chosen)
+    write_figures(json_file, json.loads(registry.text(version, CARD_FILE) or "{}"))
+
+
+def _write_pages(folder: Path, model: str, version: str, found: Mapping[str, str]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, page in found.items():
+            path = folder / f"{model}-{version}{Path(name).suffix}"
+            path.write_text(page, encoding="utf-8")
+            click.echo(str(path))
+    except OSError as error:
+        raise InputError(f"{folder}: the card cannot be written ({error.strerror}); name another folder") from error

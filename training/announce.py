@@ -24,7 +24,9 @@ def announce(config: Mapping[str, object], topic: str, champion: Champion) -> No
             problems.append(str(error))
 
     timeout_ms = int(DELIVERY_SECONDS * 1000) - 1000
-    producer = Producer({**config, "enable.idempotence": True, "acks": "all", "message.timeout.ms": timeout_ms})
+    # What goes wrong is raised as one sentence; the client would add ten lines a second on stderr.
+    quiet = {"log_level": 2, **config}
+    producer = Producer({**quiet, "enable.idempotence": True, "acks": "all", "message.timeout.ms": timeout_ms})
     try:
         producer.produce(topic, key=champion.model.encode(), value=encode(champion), on_delivery=delivered)
         left = producer.flush(DELIVERY_SECONDS)

@@ -52,9 +52,9 @@ class History:
     hashes: frozenset[str] = frozenset()
     head: str = NOTHING_BEFORE
 
-    def of(self, version: str) -> tuple[Entry, ...]:
-        """Return the steps of one version."""
-        return tuple(entry for entry in self.entries if entry.version == version)
+    def of(self, model: str, version: str) -> tuple[Entry, ...]:
+        """Return the steps of one version of a model."""
+        return tuple(entry for entry in self.entries if (entry.model, entry.version) == (model, version))
 
     def checked(self, anchor: str = "") -> "History":
         """Return this history if it is whole and, where an anchor is kept elsewhere, holds the line of that hash.

@@ -18,7 +18,7 @@ from training.registry import Registry
 Approval = Literal["automatic", "required"]
 WAITING, APPROVED, REJECTED = "waiting", "approved", "rejected"
 PASSED = "passed"
-GATE = "the gate"
+GATE, TRAINING = "the gate", "training"
 SERVED: tuple[Step, ...] = ("promoted", "rolled_back", "found")
 Announce = Callable[[Champion], None]
 Answer = TypeVar("Answer")
@@ -64,7 +64,7 @@ class Steward:
         """Take a newly registered version in; returns whether it may be promoted without a person."""
         waits = verdict.promotes and self._approval == "required"
         with self._log.writing() as writing:
-            self._write(writing, now, "registered", version, GATE, "trained", evidence)
+            self._write(writing, now, "registered", version, TRAINING, "trained", evidence)
             step: Step = "gate_passed" if verdict.promotes else "gate_failed"
             self.registry.note(version, gate=PASSED if verdict.promotes else "failed", state=WAITING if waits else "")
             if verdict.promotes:

@@ -14,6 +14,7 @@ from churn.declaration import Declaration
 from churn.model import encode
 from feature_repo.archive import files
 from training.candidates import EXAMPLES, Candidate, Order, compete
+from training.card import CARD_FILE, Card
 from training.dataset import DataSet
 from training.judging import Judges
 from training.material import Material, day_number, examined_material, gather, material_of, snapshots_of
@@ -91,7 +92,7 @@ def train(
     judges = Judges(registry, declaration, material, threshold, truth_dir)
     report = _report(declaration, now, material, found, judges)
     watch.step("registering")
-    report = replace(report, version=_register(report, registry, found))
+    report = replace(report, version=_register(report, registry, found, judges.card(report, found[0].model)))
     watch.step("")
     return replace(report, seconds=dict(watch.seconds))
 
@@ -153,7 +154,7 @@ def _contender(candidate: Candidate, declaration: Declaration, material: Materia
     )
 
 
-def _register(report: TrainingReport, registry: Registry, found: Sequence[Candidate]) -> str:
+def _register(report: TrainingReport, registry: Registry, found: Sequence[Candidate], card: Card) -> str:
     params = {
         "candidate": report.chosen,
         **{f"{found[0].name}_{key}": value for key, value in found[0].settings.items()},
@@ -176,7 +177,7 @@ def _register(report: TrainingReport, registry: Registry, found: Sequence[Candid
         "data_until": report.archive_until,
         "gate": "passed" if report.verdict.promotes else "failed",
     }
-    texts = {"report.json": report.json().decode(), "report.txt": report.text()}
+    texts = {"report.json": report.json().decode(), "report.txt": report.text(), CARD_FILE: card.json()}
     # Every candidate is kept whole, the baseline above all, so that each can be compared and served later.
     texts |= {f"candidates/{each.name}.json": encode(each.model).decode() for each in found}
     return registry.register(found[0].model, params, metrics, tags, texts)

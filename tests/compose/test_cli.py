@@ -25,6 +25,7 @@ from compose.registry_commands import steward_of
 from feature_repo.declared import load
 from tests.compose.shell import Shell, open_shell
 from tests.training.archives import archive
+from tests.training.cards import card
 from training.gate import Verdict
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -267,6 +268,18 @@ def test_the_log_tells_each_step_and_names_a_changed_line(shell: Shell, versions
     log.write_bytes(written)
     assert changed.exit_code == 2
     assert f"line {len(lines) - 1} is not what was written" in changed.stderr
+
+
+def test_a_card_is_printed_or_written(shell: Shell, versions: list[str], tmp_path: Path) -> None:
+    first, second = versions
+    steward_of(shell.settings).registry.attach(first, {"card.json": card().json()})
+    assert shell.succeed("models", "card", first).startswith(f"# Model churn, version {first}\n")
+    assert shell.succeed("models", "card", first, "--html").startswith("<!doctype html>")
+    written = shell.succeed("models", "card", first, "--out", str(tmp_path / "cards")).split()
+    assert [Path(path).name for path in written] == [f"churn-{first}.html", f"churn-{first}.md"]
+    refused = shell.run("models", "card", second)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert f"version {second} was registered without a model card" in refused.stderr
 
 
 def test_score_writes_a_file_with_every_active_user(shell: Shell, versions: list[str]) -> None:

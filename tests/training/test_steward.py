@@ -70,7 +70,7 @@ def test_a_candidate_waits_until_a_named_person_approves(steward: Callable[..., 
     assert load(tmp_path / "models", record, "abc").version == "1"
     assert aliases(strict) == {"1": ("champion",)}
     assert steps(strict) == [
-        ("registered", "1", "the gate"), ("gate_passed", "1", "the gate"), ("refused", "1", "bob"),
+        ("registered", "1", "training"), ("gate_passed", "1", "the gate"), ("refused", "1", "bob"),
         ("approved", "1", "ann"), ("promoted", "1", "ann"),
     ]  # fmt: skip
 

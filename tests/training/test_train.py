@@ -13,8 +13,11 @@ from feature_repo.bundles import load
 from producers.synthetic.business import Scenario, SyntheticBusiness
 from producers.synthetic.history import publish_history
 from tests.training.archives import archive
+from training.audit_log import AuditLog
+from training.card_files import HTML_FILE, publish
 from training.registry import Registry
 from training.report import TrainingReport
+from training.steward import Steward
 from training.train import train
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -89,6 +92,19 @@ def test_a_second_training_gives_the_same_model_and_meets_the_champion(
     assert registry.model(again.version) == registry.model(report.version)
     assert again.rivals.champion == again.evaluation == report.evaluation
     assert load(business / "models", champion, elearning.feature_set_version).version == report.version
+
+
+def test_a_version_has_a_card_that_tells_who_approved(
+    report: TrainingReport, registry: Registry, business: Path
+) -> None:
+    steward = Steward(registry, AuditLog(business / "models"), "required", lambda champion: None)
+    steward.judged(report.version, report.verdict, {}, NOW)
+    steward.approve(report.version, "Ann", "read its card", NOW, override=True)
+    publish(registry, steward.history(), report.version)
+    page = registry.text(report.version, HTML_FILE)
+    assert page is not None
+    assert f"{report.evaluation.rows:,} rows" in page
+    assert "Approved by Ann on 2026-06-01 00:00 UTC: read its card" in page
 
 
 def test_snapshots_whose_labels_are_not_known_are_refused(
