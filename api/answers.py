@@ -17,7 +17,9 @@ class StoredScoreAnswer(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """What `reasons` explain: log-odds of `probability` = `base` + the sum of all contributions.
+    """What `reasons` explain: log-odds of `probability` = `base` + the contributions of the reasons + `others`.
+
+    `others` is what all features that no reason names contribute together: next to nothing with `?reasons=all`.
 
     `probability` is computed from `features` at request time by the model that serves now; the stored score may be older.
     """
@@ -26,6 +28,7 @@ class Explanation(msgspec.Struct, frozen=True):
     model_version: str
     probability: float
     base: float
+    others: float
 
 
 class Freshness(msgspec.Struct, frozen=True):
@@ -55,13 +58,15 @@ class UserAnswer(msgspec.Struct, frozen=True):
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """A probability with its three strongest reasons."""
+    """A probability with its three strongest reasons: its log-odds = `base` + their contributions + `others`."""
 
     probability: float
     band: Band
     reasons: list[Reason]
     model: str
     model_version: str
+    base: float
+    others: float
 
 
 class Predictions(msgspec.Struct, frozen=True):

@@ -16,7 +16,6 @@ from api import page, replies
 from api.answers import FeaturesRequest, InstancesRequest, Prediction, Predictions
 from api.dependencies import Dependencies
 from api.errors import NoChampionError, TooLargeError
-from api.explaining import ExactExplainer
 from api.live import LiveData, live_model
 from api.lookup import Lookup, checked_depth, checked_user_id
 from api.metrics import Measured, exposition
@@ -25,6 +24,7 @@ from api.prediction import MAX_BODY_BYTES, Asked, parse, predict
 from api.readiness import Health, Readiness, health
 from api.replies import reply
 from churn.errors import ChurnError, OutageError
+from churn.reasons import Explainer
 
 DESCRIPTION = "Who will be gone in 30 days, why, and how fresh the answer is."
 # A body of 64 kB holds some 40 feature maps and takes 2 ms; larger ones are worked on beside the event loop.
@@ -98,7 +98,7 @@ def _add_users(app: FastAPI, dependencies: Dependencies) -> None:
 
 
 def _add_predict(app: FastAPI, dependencies: Dependencies) -> None:
-    explainer = ExactExplainer(dependencies.declaration)
+    explainer = Explainer(dependencies.declaration)
     names, champion = dependencies.declaration.feature_names, dependencies.champion
 
     def predicted(body: bytes) -> tuple[Asked, list[Prediction]]:

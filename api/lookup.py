@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Literal
 
 from api.answers import Explanation, Freshness, StoredScoreAnswer, UserAnswer
-from api.explaining import ExactExplainer
 from churn.declaration import Declaration
 from churn.errors import InputError, UnknownUserError
 from churn.layout import Floats
 from churn.population import activity_teller
+from churn.reasons import TOP_REASONS, Explainer
 from churn.scores import Reason, from_us
 from feature_repo.champion import Serving
 from feature_repo.reader import StoredScore, UserRow
@@ -23,7 +23,7 @@ class Lookup:
     def __init__(self, declaration: Declaration) -> None:
         """Prepare names and sentences."""
         self._names = declaration.feature_names
-        self._explainer = ExactExplainer(declaration)
+        self._explainer = Explainer(declaration)
         self._active = activity_teller(declaration)
 
     def answer(self, row: UserRow, serving: Serving | None, depth: Depth, now: datetime) -> UserAnswer:
@@ -51,10 +51,10 @@ class Lookup:
             return None, []
         matrix = features.reshape(1, -1)
         scored = serving.scorer.score(matrix)
-        named = self._explainer.all if depth == "all" else self._explainer.strongest
-        model = serving.champion.model
-        explanation = Explanation(model, serving.champion.version, float(scored.probability[0]), scored.base)
-        return explanation, named(matrix, scored)[0]
+        count = len(self._names) if depth == "all" else TOP_REASONS
+        found = self._explainer.explained(matrix, scored.contributions, count)
+        model, version, probability = serving.champion.model, serving.champion.version, float(scored.probability[0])
+        return Explanation(model, version, probability, scored.base, float(found.others[0])), found.reasons[0]
 
 
 def checked_user_id(user_id: str) -> str:

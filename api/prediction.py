@@ -11,8 +11,8 @@ import numpy as np
 from api.answers import Prediction
 from api.dependencies import RiskBands
 from api.errors import FeatureProblem, PredictionInputError, TooLargeError
-from api.explaining import ExactExplainer
 from churn.layout import Floats
+from churn.reasons import Explainer
 from churn.scores import BANDS, band_codes
 from feature_repo.champion import Serving
 
@@ -64,13 +64,14 @@ def check(number: int, given: Mapping[str, Any], names: Sequence[str]) -> list[F
     return [problem for problem in problems if problem is not None] + unknown
 
 
-def predict(asked: Asked, serving: Serving, explainer: ExactExplainer, bands: RiskBands) -> list[Prediction]:
+def predict(asked: Asked, serving: Serving, explainer: Explainer, bands: RiskBands) -> list[Prediction]:
     """Return a prediction for each row; probabilities are the scorer's, to the last bit."""
     scored = serving.scorer.score(asked.matrix)
     codes = band_codes(scored.probability, bands.medium, bands.high)
     model, version = serving.champion.model, serving.champion.version
-    rows = zip(scored.probability.tolist(), codes.tolist(), explainer.strongest(asked.matrix, scored), strict=True)
-    return [Prediction(p, BANDS[code], reasons, model, version) for p, code, reasons in rows]
+    found = explainer.explained(asked.matrix, scored.contributions)
+    rows = zip(scored.probability.tolist(), codes.tolist(), found.reasons, found.others.tolist(), strict=True)
+    return [Prediction(p, BANDS[code], reasons, model, version, scored.base, rest) for p, code, reasons, rest in rows]
 
 
 def _problem(number: int, name: str, given: Mapping[str, Any]) -> FeatureProblem | None:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from churn.scores import BANDS, Score, to_us
+from churn.scores import BANDS, Reason, Score, to_us
 
 # One user costs about 150 bytes (name and dictionary entry), so a million take 150 MB; users beyond are not counted.
 MAX_USERS = 1_000_000
@@ -28,7 +28,7 @@ class RiskyUser(msgspec.Struct, frozen=True):
     user_id: str
     probability: float
     band: str
-    reasons: list[str]
+    reasons: list[Reason]
     as_of: datetime
 
 
@@ -168,5 +168,4 @@ def _probability(score: Score) -> float:
 
 def _shown(scores: Iterable[Score]) -> Iterable[RiskyUser]:
     for score in scores:
-        texts = [reason.text for reason in score.reasons]
-        yield RiskyUser(score.user_id, score.probability, score.band, texts, score.as_of)
+        yield RiskyUser(score.user_id, score.probability, score.band, score.reasons, score.as_of)

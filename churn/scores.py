@@ -50,6 +50,10 @@ class Score(msgspec.Struct, frozen=True):
     """Whether the user is one of whom the probability speaks; records from before this field count as active."""
     promoted_at: datetime = EPOCH
     """When the model version began to serve; a rollback is a promotion anew. Records from before this field are oldest."""
+    base: float | None = None
+    others: float | None = None
+    """Log-odds of the average user, and what all features beside those of the reasons contribute together: the log-odds of
+    the probability are base + the reasons' contributions + others. None in records from before these fields."""
 
 
 class Champion(msgspec.Struct, frozen=True):

@@ -233,7 +233,7 @@ def summary(demo: Demo, scores: Sequence[Score], seconds: float) -> dict[str, An
         "events_per_second": pulse["events_per_second"],
         "active_users_by_band": pulse["users_by_band"],
         "riskiest_active_users": [
-            f"{user['user_id']} {user['probability']:.0%}: {'; '.join(user['reasons'])}"
+            f"{user['user_id']} {user['probability']:.0%}: {'; '.join(reason['text'] for reason in user['reasons'])}"
             for user in pulse["riskiest"][:3]
         ],
     }

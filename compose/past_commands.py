@@ -167,13 +167,13 @@ def score_of(settings: Settings, declaration: "Declaration", past: "Past", champ
     scorer = load_bundle(settings.models_dir, champion, declaration.feature_set_version)
     scored, moment = scorer.score(past.vector), past.moment
     code = band_codes(scored.probability, settings.medium_risk, settings.high_risk)[0]
-    reasons = Explainer(declaration).reasons(past.vector, scored.contributions)[0]
+    explained = Explainer(declaration).explained(past.vector, scored.contributions)
     active = bool(activity_teller(declaration)(past.vector)[0])
     as_of = from_us(moment.as_of_us)
     return Score(
-        moment.user, float(scored.probability[0]), BANDS[code], reasons, champion.model, champion.version,
+        moment.user, float(scored.probability[0]), BANDS[code], explained.reasons[0], champion.model, champion.version,
         declaration.feature_set_version, as_of, as_of, moment.partition, moment.source_offset, None, active,
-        champion.promoted_at,
+        champion.promoted_at, scored.base, float(explained.others[0]),
     )  # fmt: skip
 
 

@@ -9,7 +9,6 @@ is what its next owner says of the same vectors, or is dropped by readers as tha
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 
 import numpy as np
 import structlog
@@ -23,7 +22,7 @@ from churn.model import Scored
 from churn.population import activity_teller
 from churn.reasons import Explainer
 from churn.records import Record
-from churn.scores import BANDS, Champion, Reason, Score, band_codes, encode, from_us
+from churn.scores import BANDS, Champion, Score, band_codes, encode, from_us
 from churn.settings import Settings
 from churn.topics import FEATURES, MODELS, SCORES
 from feature_repo.champion import ServingModel
@@ -157,36 +156,24 @@ class ScorerRole:
         passing("scorer.after_send")
 
     def _publish(self, pending: PendingScores, block: FeatureBlock, scored: Scored, champion: Champion) -> None:
-        reasons = self._explainer.reasons(block.matrix, scored.contributions)
+        explained = self._explainer.explained(block.matrix, scored.contributions)
         codes = band_codes(scored.probability, self._settings.medium_risk, self._settings.high_risk)
         wall_us = self._wall_us()
         as_of, emitted = from_us(block.as_of_us), from_us(wall_us)
         arrived = from_us(block.arrived_us) if block.arrived_us else None
         active = self._active(block.matrix).tolist()
-        rows = zip(block.users, scored.probability.tolist(), codes.tolist(), reasons, active, strict=True)
-        for user, probability, code, why, is_active in rows:
-            score = self._score(block, user, probability, code, why, champion, as_of, emitted, arrived, is_active)
+        others = explained.others.tolist()
+        rows = zip(
+            block.users, scored.probability.tolist(), codes.tolist(), explained.reasons, active, others, strict=True
+        )
+        for user, probability, code, why, is_active, rest in rows:
+            score = Score(
+                user, probability, BANDS[code], why, self._settings.model_name, champion.version, self._version, as_of,
+                emitted, block.partition, block.source_offset, arrived, is_active, champion.promoted_at, scored.base, rest,
+            )  # fmt: skip
             self._output.send(self._scores_topic, user.encode(), encode(score))
-        pending.add(block, scored.probability, codes, reasons, champion.version)
+        pending.add(block, scored.probability, codes, explained.reasons, champion.version)
         self._measure(codes, scored, block, wall_us)
-
-    def _score(
-        self,
-        block: FeatureBlock,
-        user: str,
-        probability: float,
-        code: int,
-        why: list[Reason],
-        champion: Champion,
-        as_of: datetime,
-        emitted: datetime,
-        arrived: datetime | None,
-        active: bool,
-    ) -> Score:
-        return Score(
-            user, probability, BANDS[code], why, self._settings.model_name, champion.version, self._version, as_of,
-            emitted, block.partition, block.source_offset, arrived, active, champion.promoted_at,
-        )  # fmt: skip
 
     def _measure(self, codes: object, scored: Scored, block: FeatureBlock, wall_us: int) -> None:
         for code, count in enumerate(np.bincount(np.asarray(codes), minlength=len(BANDS)).tolist()):

@@ -11,7 +11,7 @@ import pyarrow.csv
 from churn.declaration import Declaration
 from churn.layout import Floats
 from churn.model import Float64s, Scorer, strongest
-from churn.reasons import TOP_REASONS
+from churn.reasons import TOP_REASONS, others
 from churn.scores import BANDS, band_codes
 from training.day_snapshot import Block
 from training.reason_texts import Phrasebook
@@ -123,8 +123,7 @@ def _scored_part(scorer: Scorer, matrix: Floats) -> ScoredRows:
     scored = scorer.score(matrix)
     columns = strongest(scored.contributions, TOP_REASONS)
     shares = np.take_along_axis(scored.contributions, columns, axis=1)
-    others = np.einsum("ij->i", scored.contributions) - np.einsum("ij->i", shares)
-    return ScoredRows(scored.probability, columns, shares, others)
+    return ScoredRows(scored.probability, columns, shares, others(scored.contributions, shares))
 
 
 def _places(codes: npt.NDArray[np.integer], words: pa.Array) -> list[pa.Array]:

@@ -6,6 +6,7 @@ const byId = (id) => document.getElementById(id);
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const fine = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const figure = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
+const share = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: "exceptZero" });
 const percent = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
 const past = { events: [], scores: [] };
 
@@ -22,7 +23,7 @@ const rate = (value) => (value === null ? "–" : (value < 10 ? fine : whole).fo
 
 function milliseconds(value) {
   if (value === null) return "–";
-  return value < 1000 ? `${whole.format(value)} ms` : `${fine.format(value / 1000)} s`;
+  return value < 1000 ? `${whole.format(value)}\u00a0ms` : `${fine.format(value / 1000)}\u00a0s`;
 }
 
 function age(seconds) {
@@ -81,10 +82,16 @@ function showBands(pulse) {
   }
 }
 
+function whyItem(reason) {
+  const up = reason.contribution > 0;
+  const mark = make("span", { className: up ? "mark up" : "mark down", text: up ? "↑" : "↓", title: up ? "raises the risk" : "lowers the risk" });
+  return make("li", {}, mark, ` ${reason.text}`);
+}
+
 function riskRow(user) {
   const name = make("button", { type: "button", className: "name", text: user.user_id });
   name.dataset.user = user.user_id;
-  return make("tr", {}, make("td", {}, name), make("td", { className: "number", text: percent.format(user.probability) }), make("td", { text: user.reasons.join("; ") }));
+  return make("tr", {}, make("td", {}, name), make("td", { className: "number", text: percent.format(user.probability) }), make("td", {}, make("ul", { className: "why" }, ...user.reasons.map(whyItem))));
 }
 
 function showRiskiest(users) {
@@ -116,13 +123,25 @@ function reasonItem(reason, largest) {
   const up = reason.contribution > 0;
   const push = make("span", { className: `push ${up ? "up" : "down"}` });
   push.style.width = `${Math.max((100 * Math.abs(reason.contribution)) / largest, 1)}%`;
-  return make("li", {}, make("span", { text: reason.text }), make("span", { className: "quiet", text: up ? " – raises the risk" : " – lowers the risk" }), push);
+  return make("li", {}, make("span", { text: reason.text }), make("span", { className: "quiet", text: ` – ${up ? "raises" : "lowers"} the risk, ${share.format(reason.contribution)}` }), push);
 }
 
-function featureTable(features) {
-  const rows = Object.entries(features).map(([name, value]) =>
-    make("tr", {}, make("td", { text: name }), make("td", { className: "number", text: value === null ? "missing" : figure.format(value) })));
-  return make("details", {}, make("summary", { text: `All ${rows.length} features` }), make("table", {}, make("tbody", {}, ...rows)));
+const sum = (reasons) => reasons.reduce((total, reason) => total + reason.contribution, 0);
+
+function account(user, strongest) {
+  const told = user.explanation;
+  if (!told) return [];
+  const shown = sum(strongest), all = sum(user.reasons) + told.others, rest = user.reasons.length - strongest.length;
+  const parts = `average user ${share.format(told.base)}, reasons above ${share.format(shown)}, ${rest} others ${share.format(all - shown)}`;
+  return [make("p", { className: "quiet account", text: `In log-odds: ${parts}; together ${share.format(told.base + all)}, which is ${percent.format(told.probability)} by version ${told.model_version}.` })];
+}
+
+function featureTable(user) {
+  const shares = Object.fromEntries(user.reasons.map((reason) => [reason.feature, share.format(reason.contribution)]));
+  const rows = Object.entries(user.features).map(([name, value]) =>
+    make("tr", {}, make("td", { text: name }), make("td", { className: "number", text: value === null ? "missing" : figure.format(value) }), make("td", { className: "number", text: shares[name] ?? "" })));
+  const head = make("tr", {}, make("th", { text: "Feature" }), make("th", { className: "number", text: "Value" }), make("th", { className: "number", text: "Log-odds" }));
+  return make("details", {}, make("summary", { text: `All ${rows.length} features` }), make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
 }
 
 function verdict(score) {
@@ -138,7 +157,7 @@ function showUser(user) {
     make("h3", { text: user.user_id }), verdict(user.score), make("p", { className: "quiet", text: freshness }),
     ...(user.active ? [] : [make("p", { className: "quiet", text: "Not among the active users: silent for longer than the horizon, or known to be gone." })]),
     make("ul", { className: "reasons" }, ...strongest.map((reason) => reasonItem(reason, largest))),
-    featureTable(user.features));
+    ...account(user, strongest), featureTable(user));
 }
 
 const showProblem = (text) => byId("answer").replaceChildren(make("p", { className: "problem", text }));

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from api.lookup import Lookup, checked_depth, checked_user_id
+from api.lookup import Depth, Lookup, checked_depth, checked_user_id
 from churn.errors import InputError, UnknownUserError
 from churn.model import Scorer
 from churn.scores import Champion, to_us
@@ -40,11 +40,13 @@ def test_freshness_counts_from_the_clock_of_the_server() -> None:
     )
 
 
-def test_all_contributions_and_the_base_sum_to_the_log_odds() -> None:
-    answer = LOOKUP.answer(ROW, SERVING, "all", NOW)
+@pytest.mark.parametrize(("depth", "count"), [("all", len(DECLARATION.features)), ("top", 3)])
+def test_base_contributions_and_others_sum_to_the_log_odds(depth: Depth, count: int) -> None:
+    answer = LOOKUP.answer(ROW, SERVING, depth, NOW)
     assert answer.explanation is not None
-    total = answer.explanation.base + math.fsum(reason.contribution for reason in answer.reasons)
-    assert len(answer.reasons) == len(DECLARATION.features)
+    shares = [reason.contribution for reason in answer.reasons]
+    total = math.fsum([answer.explanation.base, answer.explanation.others, *shares])
+    assert len(answer.reasons) == count
     assert 1 / (1 + math.exp(-total)) == pytest.approx(answer.explanation.probability, abs=1e-14)
 
 

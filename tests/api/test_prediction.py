@@ -6,9 +6,9 @@ import pytest
 
 from api.dependencies import RiskBands
 from api.errors import PredictionInputError, TooLargeError
-from api.explaining import ExactExplainer
 from api.prediction import MAX_INSTANCES, parse, predict
 from churn.model import Scorer
+from churn.reasons import Explainer
 from churn.scores import Champion
 from feature_repo.champion import Serving
 from tests.api.building import AS_OF, DECLARATION, feature_map, model, vectors
@@ -95,7 +95,9 @@ def test_a_prediction_equals_the_scorer_to_the_last_bit() -> None:
     scorer = Scorer(model(), "7")
     serving = Serving(Champion("churn", "7", "", "", "", AS_OF, ""), scorer)
     asked = parse(json.dumps({"instances": [feature_map(row) for row in matrix]}).encode(), DECLARATION.feature_names)
-    got = predict(asked, serving, ExactExplainer(DECLARATION), RiskBands(0.2, 0.5))
+    got = predict(asked, serving, Explainer(DECLARATION), RiskBands(0.2, 0.5))
     assert [p.probability for p in got] == scorer.score(matrix).probability.tolist()
+    sums = [p.base + sum(reason.contribution for reason in p.reasons) + p.others for p in got]
+    np.testing.assert_allclose(1 / (1 + np.exp(-np.array(sums))), [p.probability for p in got], rtol=1e-13)
     assert {p.band for p in got} <= {"low", "medium", "high"}
     assert all((p.band == "high") == (p.probability >= 0.5) for p in got)

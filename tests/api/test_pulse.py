@@ -80,7 +80,7 @@ def test_the_riskiest_come_first_with_their_reasons() -> None:
     pulse.take(score("calm", 0.1, "low"), NOW_MS)
     pulse.take(score("gone", 0.9, "high", "subscription cancelled"), NOW_MS)
     first = pulse.view(NOW_MS, EventRate()).riskiest[0]
-    assert (first.user_id, first.reasons) == ("gone", ["subscription cancelled"])
+    assert (first.user_id, [reason.text for reason in first.reasons]) == ("gone", ["subscription cancelled"])
 
 
 def test_the_top_is_exact_however_scores_rise_and_fall() -> None:

@@ -1,5 +1,7 @@
 """The live page in a real Chromium, on a real API, Kafka and Redis."""
 
+import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -108,7 +110,7 @@ def test_the_page_shows_the_numbers_without_a_complaint(watched: Watched, kafka:
     expect(page.locator("#count-low")).to_have_text("60")
     expect(page.locator("#model")).to_contain_text("version 4")
     expect(page.locator("#riskiest tbody tr")).to_have_count(20)
-    expect(page.locator("#riskiest tbody tr").first).to_have_text("anna93%no activity for 12 days")
+    expect(page.locator("#riskiest tbody tr").first).to_have_text("anna93%↑ no activity for 12 days")
     publish(kafka, ACTIVITY.name(made.topic_prefix), *[(f"u{n}", b"{}") for n in range(300)])
     expect(page.locator("#events")).not_to_have_text("0", timeout=WAIT_MS)
     assert watched.complaints == []
@@ -119,6 +121,13 @@ def test_freshness_is_shown_in_milliseconds(watched: Watched, kafka: KafkaServer
     expect(watched.page.locator("#p99")).to_contain_text("ms", timeout=WAIT_MS)
 
 
+def assert_adds_up(account: str) -> None:
+    """Check that what the page says of the log-odds sums, within rounding, to the probability that it says."""
+    base, above, others, together, percent = map(float, re.findall(r"[+-]?\d+\.?\d*(?=[,;%])", account))
+    assert base + above + others == pytest.approx(together, abs=0.021)
+    assert 100 / (1 + math.exp(-together)) == pytest.approx(percent, abs=0.3)
+
+
 def test_a_user_of_the_table_is_looked_up_by_a_click(watched: Watched, tmp_path: Path) -> None:
     page = watched.page
     page.get_by_role("button", name="anna").click()
@@ -127,6 +136,8 @@ def test_a_user_of_the_table_is_looked_up_by_a_click(watched: Watched, tmp_path:
     expect(answer.locator(".tag")).to_have_text("high risk")
     expect(answer.locator(".reasons li")).to_have_count(6)
     expect(answer.locator("summary")).to_have_text("All 53 features")
+    expect(answer.locator(".reasons li").first).to_have_text(re.compile(r"(raises|lowers) the risk, [+-]\d+\.\d\d$"))
+    assert_adds_up(answer.locator(".account").inner_text())
     page.screenshot(path=tmp_path / "live.png", full_page=True)
     assert watched.complaints == []
 

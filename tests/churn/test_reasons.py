@@ -23,11 +23,12 @@ LAST = Feature("last", Aggregate.DAYS_SINCE_LAST, "activity", "no visit for {val
 
 def test_reasons_come_strongest_first_with_value_and_words() -> None:
     matrix = np.array([[2.0, np.nan, 0.0]], np.float32)
-    got = Explainer(DECLARED).reasons(matrix, np.array([[0.1, -0.9, 0.30004]]), 2)
-    assert got == [
+    got = Explainer(DECLARED).explained(matrix, np.array([[0.125, -0.9, 0.30004]]), 2)
+    assert got.others.tolist() == [0.125]
+    assert got.reasons == [
         [
             Reason("last", None, -0.9, "no visit for (none) days"),
-            Reason("plan_pro", 0.0, 0.3, "not: plan is pro"),
+            Reason("plan_pro", 0.0, 0.30004, "not: plan is pro"),
         ]
     ]
 

@@ -146,8 +146,10 @@ def own_scores(under: Road, scorers: Mapping[str, Scorer], found: list[Score], o
     for score in found:
         vector = of[score.user_id, score.source_offset, score.as_of].reshape(1, -1)
         scored = scorers[score.model_version].score(vector)
-        (reasons,) = explainer.reasons(vector, scored.contributions)
-        anew.append(msgspec.structs.replace(score, probability=float(scored.probability[0]), reasons=reasons))
+        why = explainer.explained(vector, scored.contributions)
+        probability, others = float(scored.probability[0]), float(why.others[0])
+        said = {"probability": probability, "reasons": why.reasons[0], "base": scored.base, "others": others}
+        anew.append(msgspec.structs.replace(score, **said))
     return anew
 
 

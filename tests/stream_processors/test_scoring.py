@@ -1,5 +1,6 @@
 """From events to scores on real parts: every user has the score of the last vector, silent users and crashes included."""
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -112,6 +113,10 @@ def test_a_score_says_why_and_as_of_when(running: Road) -> None:
     score = last_scores(running)["u00007"]
     assert len(score.reasons) == 3
     assert {r.feature for r in score.reasons} <= set(running.declaration.feature_names)
+    assert score.base is not None
+    assert score.others is not None
+    log_odds = score.base + sum(reason.contribution for reason in score.reasons) + score.others
+    assert score.probability == pytest.approx(1 / (1 + math.exp(-log_odds)), rel=1e-12)
     assert abs(score.reasons[0].contribution) >= abs(score.reasons[1].contribution)
     assert (score.model, score.feature_set_version) == ("churn", running.declaration.feature_set_version)
     assert score.as_of.date() >= date(2026, 1, 20)
