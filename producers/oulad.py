@@ -3,12 +3,16 @@
 The user `AAA-2013J-11391` is student 11391 in presentation 2013J of module AAA. Dates are days from the start of the
 presentation, taken as 1 February (B) or 1 October (J) of its year. THE TIME OF DAY IS SYNTHETIC: it follows from a hash
 of the row, and rows of one enrolment and day keep the order of the file. Registrations fall between 6:00 and 7:00,
-clicks and submissions between 7:00 and 23:00, withdrawals after 23:00 UTC.
+clicks and submissions between 7:00 and 23:00, deadlines and withdrawals after 23:00 UTC.
 
 One row of studentVle is one event `clicked_<activity type>` with the measure `clicks`; the 787,170 exact duplicates of
 the original are distinct events, because the row's place in the file is part of `event_id`. A submission is an event
 `assessment_submitted` with `days_late`, `days_early`, `scored` (1 or 0) and, if known, `score`, all on the day of the
 submission, as the data set does not say when it was marked. Banked submissions are skipped and counted.
+
+The deadlines of a presentation are known when it starts. Each of them is two events of each enrolment: 30 days ahead,
+or on the day of a later registration, `assessment_announced`, and at its end `assessment_due` with `missed` (1: nothing
+was handed in by then). Who has withdrawn by that day, or need not hand in again what was banked, gets none.
 """
 
 import math
@@ -31,6 +35,8 @@ from producers.pacing import Pace
 __all__ = ["OuladLog", "ReplayReport", "presentation_start", "read", "replay"]
 
 CHUNK_ROWS = 32_768
+ANNOUNCED_DAYS = 30
+"""How long before its deadline an assessment is announced; the data set tells the deadline alone."""
 DAY_US = 86_400_000_000
 HOUR_MS = 3_600_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -128,6 +134,7 @@ def _events(tables: Tables) -> EventTable:
         _moves(tables, strings, "registered", Source.REGISTRATION, 6 * HOUR_MS),
         _clicks(tables, strings),
         _submissions(tables, strings),
+        *_deadlines(tables, strings),
         _moves(tables, strings, "unregistered", Source.UNREGISTRATION, 23 * HOUR_MS),
     ]
     return EventTable.sorted(strings, parts)
@@ -160,6 +167,29 @@ def _submission(days_late: int, score: float) -> dict[str, float]:
     measures: dict[str, float] = {"days_late": max(0, days_late), "days_early": max(0, -days_late)}
     scored = not math.isnan(score)
     return {**measures, "scored": int(scored), **({"score": score} if scored else {})}
+
+
+def _deadlines(tables: Tables, strings: Strings) -> list[EventTable]:
+    """Return announcements and deadlines; times of day do not depend on the place in the file, for there is none."""
+    d, e = tables.deadlines, tables.enrolments
+    registered, unregistered = e["registered"][d["user"]], e["unregistered"][d["user"]]
+    # No known day (NaN) compares as false: such a one is enrolled from the start, or until the end.
+    known = np.fmax(d["day"] - ANNOUNCED_DAYS, registered)
+    told = ~(unregistered <= known) & (known < d["day"])
+    due = ~(unregistered <= d["day"]) & ~(registered > d["day"])
+    missed = np.array([strings.measures({"missed": missed}) for missed in (0, 1)], np.int32)[d["missed"]]
+    none = np.full(len(known), strings.measures({}))
+
+    def events(name: str, source: Source, rows: Any, day: Any, measures: Any, from_ms: int) -> EventTable:
+        user, ms = d["user"][rows], _hashed_ms(d["row"][rows], source, from_ms, HOUR_MS)
+        at_us = _micros(e["start_day"][user] + day[rows].astype(np.int64), ms)
+        types, sources = np.full(len(user), strings.event_type(name)), np.full(len(user), source)
+        return EventTable(strings, at_us, user, types, measures[rows], d["row"][rows], sources)
+
+    return [
+        events("assessment_announced", Source.ANNOUNCEMENT, told, known, none, 7 * HOUR_MS),
+        events("assessment_due", Source.DEADLINE, due, d["day"], missed, 23 * HOUR_MS),
+    ]
 
 
 def _moves(tables: Tables, strings: Strings, column: str, source: Source, from_ms: int) -> EventTable:

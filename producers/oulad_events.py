@@ -30,9 +30,11 @@ class Source(IntEnum):
     VISIT = 1
     SUBMISSION = 2
     UNREGISTRATION = 3
+    ANNOUNCEMENT = 4
+    DEADLINE = 5
 
 
-ID_PREFIXES = ["reg-", "vle-", "sub-", "unr-"]
+ID_PREFIXES = ["reg-", "vle-", "sub-", "unr-", "ann-", "due-"]
 
 
 @dataclass(frozen=True)

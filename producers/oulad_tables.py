@@ -48,6 +48,7 @@ class Tables:
             relative to the start; NaN: none).
         clicks: user, day, activity (position in `activities`), clicks, row (place in the file, from 0), file order.
         submissions: user, day, days_late (negative: early), score (NaN: none), row.
+        deadlines: user, day (of the deadline), missed (nothing was handed in up to it), row (place among them).
         activities: every activity type that occurs, sorted.
         skipped: what was left out and how many rows of it.
     """
@@ -55,6 +56,7 @@ class Tables:
     enrolments: Mapping[str, Column]
     clicks: Mapping[str, Column]
     submissions: Mapping[str, Column]
+    deadlines: Mapping[str, Column]
     activities: tuple[str, ...]
     skipped: Mapping[str, int]
 
@@ -115,6 +117,7 @@ def _tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> Tables:
         enrolments=_enrolments(connection),
         clicks=_columns(connection, CLICKS),
         submissions=_columns(connection, SUBMISSIONS),
+        deadlines=_columns(connection, DEADLINES),
         activities=tuple(activities),
         skipped={what: count for what, count in ((w, _count(connection, sql)) for w, sql in SKIPPED.items()) if count},
     )
@@ -174,6 +177,24 @@ join enrolment e on e.code_module = a.code_module and e.code_presentation = a.co
     and e.id_student = s.student
 where s.banked = 0 and s.day is not null
 order by s.row
+"""
+# What a student need not hand in again, because the result was carried over, has no deadline.
+DEADLINES = """
+select d.user, d.due as day, (d.handed_in is null)::int as missed, d.row
+from (
+    select *, row_number() over (order by "user", due, assessment) - 1 as row
+    from (
+        select e.user, a.assessment, coalesce(a.due, c.length_days) as due, max(s.banked) as banked,
+            min(case when s.day <= coalesce(a.due, c.length_days) then s.day end) as handed_in
+        from enrolment e
+        join assessment a using (code_module, code_presentation)
+        join course c using (code_module, code_presentation)
+        left join submission s on s.assessment = a.assessment and s.student = e.id_student
+        group by all
+    )
+) d
+where coalesce(d.banked, 0) = 0
+order by d.row
 """
 SKIPPED = {
     "banked submissions (results carried over from an earlier presentation)": "from submission where banked <> 0",

@@ -78,6 +78,12 @@ def test_a_sentence_may_name_the_feature_that_is_usual_and_the_version_stays() -
         ("sum: spent", "total: spent, sum: spent", "exactly one of sum, days, .* is needed, got"),
         ("spent_{window}d", "spent", "features: spent: the name stands twice"),
         ("is: plan", "is: country", "register `country` is not declared; declared are"),
+        (
+            "sum: spent, windows: [7, 30]",
+            "week_days: activity, weeks: [10]",
+            r"weeks are 1 \(the last seven days\) to 9",
+        ),
+        ("sum: spent, windows: [7, 30]", "gap_mean: spent", "gap_mean is of `activity`, got `spent`"),
         ("is: plan,", "usual: spent, is: plan,", "plan_free: usual: no feature is named `spent`"),
         ("is: plan,", "usual: spent_7d, is: plan,", "plan_free: `usual` and {usual} in `says` need each other"),
         ("plan is", "usually {usual}", "plan_free: `usual` and {usual} in `says` need each other"),

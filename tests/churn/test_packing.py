@@ -51,6 +51,15 @@ def test_on_a_later_day_only_tiles_within_31_days_return() -> None:
     assert int(after.totals[0, minutes]) == 350
 
 
+def test_on_a_later_day_only_active_days_of_nine_weeks_return() -> None:
+    slab = filled()
+    moved = filled()
+    moved.advance(FIRST_DAY + 64)
+    after = read_back(slab, 64)
+    assert after.calendars[:2].tolist() == moved.calendars[:2].tolist()
+    assert np.bitwise_count(after.calendars[:2]).tolist() == [1, 0]
+
+
 def test_a_value_of_another_layout_is_refused() -> None:
     with pytest.raises(DefectError, match="does not fit the declaration"):
         unpack(Slab(LAYOUT, FIRST_DAY), ["ann"], [b"\0" * (HEAD_BYTES + 5)])

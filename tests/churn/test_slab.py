@@ -69,3 +69,19 @@ def test_more_users_than_room_keep_everything() -> None:
     found.apply(admitted([Happening(f"u{n}", "read", at(0), 1.0) for n in range(1, FIRST_CAPACITY + 2)]))
     assert len(found) == FIRST_CAPACITY + 2
     assert np.unique(found.totals[: len(found), MINUTES]).tolist() == [100]
+
+
+def test_a_day_of_activity_is_one_bit_however_many_events_it_has() -> None:
+    found = slab(
+        *(Happening("ann", "read", at(day), 1.0) for day in (70, 64, 70, 8, 7)),
+        Happening("ann", "paid", at(69)),
+        day=70,
+    )
+    assert facts_ages(found) == [0, 6, 62]  # a payment is no activity, and 63 days ago is too old
+    found.advance(FIRST_DAY + 72)
+    assert facts_ages(found) == [2, 8]
+
+
+def facts_ages(of: Slab) -> list[int]:
+    bits = int(of.facts(np.array([0])).calendars[0])
+    return [age for age in range(64) if bits >> (63 - age) & 1]
