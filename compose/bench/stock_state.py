@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from churn.declaration import AVERAGED, TILE_DAYS, Aggregate, Feature
+from churn.declaration import AVERAGED, RHYTHMIC, TILE_DAYS, Aggregate, Feature
 from churn.events import Event
 from churn.features import DECAY_ONE, LONG_DAYS, SHORT_DAYS, decay_weight
 from churn.layout import DAY_US, Layout
+from churn.rhythm import CALENDAR_DAYS
 from churn.scores import to_us
+from compose.bench.stock_rhythm import rhythm, week_days
 
 State = dict[str, Any]
 Ints = list[int]
@@ -24,6 +26,7 @@ def fresh(layout: Layout) -> State:
     counters, registers = len(layout.counters), len(layout.registers)
     return {
         "days": {},
+        "active": [],
         "totals": [0] * counters,
         "lasts": [None] * counters,
         "firsts": [None] * counters,
@@ -36,6 +39,7 @@ class Counting:
 
     def __init__(self, layout: Layout) -> None:
         self._counters = len(layout.counters)
+        self._activity = layout.declaration.activity_events
         self._increments = dict(zip(layout.event_types, layout.increments, strict=True))
         self._registers = list(layout.declaration.registers.values())
 
@@ -49,6 +53,8 @@ class Counting:
             tile = days[str(day)] = [0] * self._counters
             for old in [key for key in days if int(key) <= day - TILE_DAYS]:
                 del days[old]
+        if event.event_type in self._activity and day not in state["active"]:
+            state["active"] = [active for active in state["active"] if active > day - CALENDAR_DAYS] + [day]
         measures = event.measures or {}
         for increment in self._increments[event.event_type]:
             units = increment.units
@@ -80,6 +86,7 @@ class Wanted:
     windows: tuple[int, ...]
     half_lives: tuple[float, ...]
     maxima: bool
+    rhythm: bool
 
 
 class Sums:
@@ -93,6 +100,7 @@ class Sums:
         self.units = {w: list(map(sum, found)) for w, found in columns.items()}
         self.days = {w: [len(c) - c.count(0) for c in found] for w, found in columns.items()}
         self.largest = {w: list(map(max, found)) for w, found in columns.items()} if wanted.maxima else {}
+        self.rhythm = rhythm(state["active"], day) if wanted.rhythm else {}
         self._weights = {h: [(decay_weight(age, h), tile) for age, tile in tiles] for h in wanted.half_lives}
 
     def decayed(self, half_life: float, counter: int) -> int:
@@ -117,6 +125,7 @@ class PlainFeatures:
             tuple({f.window_days for f in features if f.window_days} | {SHORT_DAYS, LONG_DAYS}),
             tuple({f.half_life_days for f in features if f.half_life_days}),
             any(f.aggregate is Aggregate.MAX for f in features),
+            any(f.aggregate in RHYTHMIC for f in features),
         )
 
     def compute(self, state: State, day: int) -> list[float]:
@@ -130,6 +139,10 @@ def _column(layout: Layout, feature: Feature) -> Column:
         return _is(layout, feature)
     if feature.aggregate in AVERAGED:
         return _averaged(layout, feature)
+    if feature.aggregate is Aggregate.WEEK_DAYS:
+        return lambda state, _, day: week_days(state["active"], day, feature.week)
+    if feature.aggregate in RHYTHMIC:
+        return lambda _, sums, __: sums.rhythm[feature.aggregate]
     counter = layout.counter(feature.source)
     scale, window, half_life = (
         layout.declaration.counters[feature.source].scale,
@@ -159,6 +172,8 @@ def _averaged(layout: Layout, feature: Feature) -> Column:
     def mean(sums: Sums, days: int) -> float:
         return _ratio(sums.units[days][counter], sums.units[days][per]) / scale
 
+    if feature.aggregate is Aggregate.MEAN_TOTAL:
+        return lambda state, _, __: _ratio(state["totals"][counter], state["totals"][per]) / scale
     if feature.aggregate is Aggregate.MEAN:
         return lambda _, sums, __: mean(sums, feature.window_days)
     return lambda _, sums, __: _ratio(mean(sums, SHORT_DAYS), mean(sums, LONG_DAYS))

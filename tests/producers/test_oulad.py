@@ -58,14 +58,21 @@ def test_events_of_all_presentations_come_in_the_order_of_time(folder: Path) -> 
     assert [(e.user_id, e.event_type, e.occurred_at.date().isoformat()) for e in found] == [
         ("BBB-2013B-7", "clicked_forumng", "2013-01-23"),
         ("AAA-2013J-7", "registered", "2013-04-25"),
+        ("AAA-2013J-7", "assessment_announced", "2013-09-20"),
         ("AAA-2013J-8", "registered", "2013-09-26"),
+        ("AAA-2013J-8", "assessment_announced", "2013-09-26"),
         ("AAA-2013J-7", "clicked_forumng", "2013-10-01"),
         ("AAA-2013J-7", "clicked_forumng", "2013-10-01"),
         ("AAA-2013J-7", "clicked_quiz", "2013-10-01"),
         ("AAA-2013J-8", "unregistered", "2013-10-13"),
         ("AAA-2013J-7", "assessment_submitted", "2013-10-19"),
+        ("AAA-2013J-7", "assessment_due", "2013-10-20"),
         ("AAA-2013J-8", "assessment_submitted", "2013-10-23"),
+        ("AAA-2013J-7", "assessment_announced", "2014-05-27"),
+        ("AAA-2013J-9", "assessment_announced", "2014-05-27"),
         ("AAA-2013J-7", "assessment_submitted", "2014-06-26"),
+        ("AAA-2013J-7", "assessment_due", "2014-06-26"),
+        ("AAA-2013J-9", "assessment_due", "2014-06-26"),
     ]
     assert found == sorted(found, key=lambda event: event.occurred_at)
 
@@ -88,11 +95,29 @@ def test_submissions_tell_lateness_and_score_if_known(folder: Path) -> None:
     ]
 
 
+def test_a_deadline_tells_whether_anything_was_handed_in_by_then(folder: Path) -> None:
+    due = of_type(events(read(folder)), "assessment_due")
+    # Student 9 need not hand in the first assessment again, student 8 had withdrawn before it.
+    assert [(e.user_id, e.measures) for e in due] == [
+        ("AAA-2013J-7", {"missed": 0}),
+        ("AAA-2013J-7", {"missed": 0}),
+        ("AAA-2013J-9", {"missed": 1}),
+    ]
+
+
+def test_a_late_submission_counts_as_missed_at_its_deadline(folder: Path) -> None:
+    (folder / "studentRegistration.csv").write_text(TABLES["studentRegistration.csv"].replace("-5,12", "-5,"))
+    due = of_type(events(read(folder)), "assessment_due")
+    assert [e.measures for e in due if e.user_id == "AAA-2013J-8"] == [{"missed": 1}, {"missed": 1}]
+
+
 def test_times_of_day_keep_to_their_hours(folder: Path) -> None:
     hours = {(e.event_type.split("_")[0], e.occurred_at.hour) for e in events(read(folder))}
     assert {hour for kind, hour in hours if kind == "registered"} == {6}
     assert {hour for kind, hour in hours if kind == "unregistered"} == {23}
-    assert all(7 <= hour < 23 for kind, hour in hours if kind in {"clicked", "assessment"})
+    assert all(7 <= hour < 23 for kind, hour in hours if kind == "clicked")
+    due = {e.occurred_at.hour for e in events(read(folder)) if e.event_type == "assessment_due"}
+    assert due == {23}
 
 
 def test_reading_again_gives_the_same_bytes(folder: Path) -> None:
@@ -154,8 +179,8 @@ def test_every_event_meets_the_declaration(folder: Path) -> None:
     path = Path("feature_repo/declarations/oulad.yaml")
     declared = parse(path.read_text(encoding="utf-8"), str(path))
     assert [complaint for event in events(read(folder)) for complaint in complaints(event, declared.events)] == []
-    assert len(declared.counters) <= 20
-    assert len(declared.features) <= 100
+    assert len(declared.counters) <= 25
+    assert len(declared.features) <= 120
 
 
 @pytest.mark.parametrize(
@@ -197,8 +222,8 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_a_replay_publishes_everything_and_says_what_is_synthetic(folder: Path) -> None:
     published: list[str] = []
     report = replay(folder, lambda user_id, _value: published.append(user_id))
-    assert (report.published, len(published), published[0]) == (10, 10, "BBB-2013B-7")
-    assert report.lines()[0] == f"{folder}: 10 events published from 2013-01-23 to 2014-06-26"
+    assert (report.published, len(published), published[0]) == (17, 17, "BBB-2013B-7")
+    assert report.lines()[0] == f"{folder}: 17 events published from 2013-01-23 to 2014-06-26"
     assert "times of day are synthetic" in report.lines()[1]
 
 
@@ -220,6 +245,7 @@ def test_the_real_folder_gives_every_click_and_submission(oulad_folder: Path) ->
     counts = log.counts()
     assert sum(n for name, n in counts.items() if name.startswith("clicked_")) == 4_875_652
     assert (counts["assessment_submitted"], counts["registered"], counts["unregistered"]) == (82_122, 13_511, 3_723)
+    assert (counts["assessment_announced"], counts["assessment_due"]) == (118_032, 114_399)
     # Clicks of the first week of October 2013, counted from studentVle.parquet alone.
     autumn = log.chunks(datetime(2013, 10, 1, tzinfo=UTC), datetime(2013, 10, 8, tzinfo=UTC))
     total = sum(
