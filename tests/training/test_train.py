@@ -10,6 +10,7 @@ from churn.declaration import Declaration
 from churn.errors import DataError
 from churn.events import Event, decode
 from feature_repo.bundles import load
+from feature_repo.manifest import signature_of
 from producers.synthetic.business import Scenario, SyntheticBusiness
 from producers.synthetic.history import publish_history
 from tests.training.archives import archive
@@ -77,10 +78,21 @@ def test_oracle_is_judged_on_the_same_rows_and_wins(report: TrainingReport) -> N
     assert oracle.log_loss < report.evaluation.log_loss
 
 
+def test_every_candidate_is_judged_on_the_hold_out_and_swept(report: TrainingReport) -> None:
+    assert {each.name for each in report.candidates} == {"logistic", "boosted", "online"}
+    assert report.candidates[0].name == report.chosen
+    assert report.candidates[0].evaluation == report.evaluation
+    swept = {each.name: each.sweeps[0] for each in report.candidates}
+    assert (swept["boosted"].feature, swept["boosted"].violations) == ("days_since_last_activity", 0)
+    assert swept["boosted"].steps > 1000
+
+
 def test_report_reads_as_text_and_as_json(report: TrainingReport) -> None:
     text = report.text()
     assert "recency alone" in text
     assert "oracle (the truth)" in text
+    assert f"{report.chosen} (this model)" in text
+    assert "more silence lowers the risk" in text
     assert msgspec.json.decode(report.json())["evaluation"]["rows"] == report.evaluation.rows
 
 
@@ -91,7 +103,7 @@ def test_a_second_training_gives_the_same_model_and_meets_the_champion(
     again = train(archive_dir=business / "archive", registry=registry, declaration=elearning, now=NOW)
     assert registry.model(again.version) == registry.model(report.version)
     assert again.rivals.champion == again.evaluation == report.evaluation
-    assert load(business / "models", champion, elearning.feature_set_version).version == report.version
+    assert load(business / "models", champion, elearning.feature_set_version, signature_of(elearning)).version == "1"
 
 
 def test_a_version_has_a_card_that_tells_who_approved(
