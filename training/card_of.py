@@ -1,0 +1,57 @@
+"""The card of a model that was just trained, from its report and the rows of the hold-out."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from churn.declaration import Declaration
+from churn.evaluation import Mask
+from churn.layout import Floats
+from churn.model import Model, Scorer
+from training.card import Card, build
+from training.checks import Verdict
+from training.examined import Examined
+from training.report import TrainingReport
+from training.segments import segments
+
+
+class Labelled(Protocol):
+    """Vectors and labels."""
+
+    @property
+    def matrix(self) -> Floats:
+        """Return float32 [n, features]."""
+
+    @property
+    def churned(self) -> Mask:
+        """Return bool [n]."""
+
+
+class HoldoutRows(Protocol):
+    """Rows with the user of each."""
+
+    @property
+    def rows(self) -> Labelled:
+        """Return vectors and labels."""
+
+    @property
+    def users(self) -> Sequence[str]:
+        """Return the user of each row."""
+
+
+def card_of(
+    report: TrainingReport, declaration: Declaration, model: Model, test: HoldoutRows, data_set: Examined
+) -> Card:
+    """Return the card of a model by its rows of the hold-out."""
+    scored = Scorer(model, "0").score(test.rows.matrix)
+    kinds = segments(declaration, test.rows.matrix)
+    return build(
+        report, declaration, model.trained, test.users, test.rows.churned, scored, kinds, checks=checks_of(data_set)
+    )
+
+
+def checks_of(data_set: Examined) -> list[str]:
+    """Return the data set's name and what was found in it, a sentence each."""
+    checks = data_set.report.checks
+    warned = [f"warned: {check.name}: {check.seen}" for check in checks if check.verdict is Verdict.WARNED]
+    fine = sum(check.verdict is Verdict.PASSED for check in checks)
+    return [data_set.fingerprint.text(), f"checks of the data: {fine} of {len(checks)} passed", *warned]
