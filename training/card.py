@@ -57,13 +57,17 @@ class FeatureWeight(msgspec.Struct, frozen=True):
     importance: float
 
 
-class Candidate(msgspec.Struct, frozen=True):
-    """A kind of model that was tried, with its log loss on time-ordered folds of the training data."""
+class Tried(msgspec.Struct, frozen=True):
+    """A kind of model that competed: its log loss on folds of the training data (None without any), then the hold-out's."""
 
     name: str
-    log_loss: float
     chosen: bool
-    remark: str = ""
+    fold_loss: float | None
+    log_loss: float
+    auc: float
+    ece: float
+    seconds: float
+    settings: str
 
 
 class Card(msgspec.Struct, frozen=True):
@@ -95,7 +99,7 @@ class Card(msgspec.Struct, frozen=True):
     segments: list[SegmentMeasures]
     worst_segment: SegmentMeasures | None
     features: list[FeatureWeight]
-    candidates: list[Candidate]
+    candidates: list[Tried]
     checks: list[str]
     promotes: bool
     why: list[str]
@@ -118,7 +122,7 @@ def build(
     churned: Mask,
     scored: Scored,
     segments: Mapping[str, Labels],
-    candidates: Sequence[Candidate] = (),
+    candidates: Sequence[Tried] = (),
     checks: Sequence[str] = (),
 ) -> Card:
     """Put a card together.

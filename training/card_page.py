@@ -81,7 +81,7 @@ def sections(card: Card, entries: Sequence[Entry]) -> tuple[Section, ...]:
         Section("Segments", _segments(card)),
         Section("The gate", _gate(card)),
         Section("Features by importance", _features(card)),
-        *([Section("What else was tried", (_candidates(card),))] if card.candidates else []),
+        *([Section("What was tried", _candidates(card))] if card.candidates else []),
         *([Section("Checks", (Bullets(tuple(card.checks)),))] if card.checks else []),
         Section("Data", _data(card)),
         Section("Limits", (Bullets(limits(card)),)),
@@ -189,11 +189,23 @@ def _features(card: Card) -> tuple[Block, ...]:
     return (told, Table(("feature", "importance", "says"), rows, numbers=False))
 
 
-def _candidates(card: Card) -> Table:
-    rows = tuple((c.name, f"{c.log_loss:.4f}", c.remark) for c in card.candidates)
-    chosen = [number for number, c in enumerate(card.candidates) if c.chosen]
-    head = ("candidate", "log loss on time-ordered folds", "remark")
-    return Table(head, rows, chosen[0] if chosen else -1, numbers=False)
+def _candidates(card: Card) -> tuple[Block, ...]:
+    rows = tuple(
+        (
+            each.name,
+            "" if each.fold_loss is None else f"{each.fold_loss:.4f}",
+            *(f"{value:.4f}" for value in (each.log_loss, each.auc, each.ece)),
+            f"{each.seconds:.1f}",
+        )
+        for each in card.candidates
+    )
+    chosen = [number for number, each in enumerate(card.candidates) if each.chosen]
+    head = ("candidate", "log loss on folds", "log loss", "AUC", "ECE", "seconds")
+    settings = tuple(f"{each.name}: {each.settings}" for each in card.candidates if each.settings)
+    told = (
+        "The one that did best on time-ordered folds of the training data is registered; the hold-out had no say in it."
+    )
+    return (told, Table(head, rows, chosen[0] if chosen else -1), *([Bullets(settings)] if settings else []))
 
 
 def _data(card: Card) -> tuple[Block, ...]:

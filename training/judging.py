@@ -9,14 +9,13 @@ import numpy.typing as npt
 from churn.declaration import Declaration
 from churn.errors import DataError
 from churn.evaluation import Evaluation, evaluate
-from churn.model import Model, scorer_of
-from training.card import Card, build
+from churn.model import Model
 from training.floor import RecencyFloor
 from training.gate import Holdout, Verdict, judge
 from training.logistic import scored
 from training.material import Material
 from training.registry import Registry
-from training.report import Rivals, TrainingReport
+from training.report import Rivals
 from training.segments import segments
 from training.split import iso
 from training.truth import true_probabilities
@@ -42,18 +41,9 @@ class Judges:
         champion, note = self._champion()
         oracle, beside = self._oracle(model) if self.truth_dir else (None, None)
         known = None if champion is None else self._evaluated(champion)
-        holdout = Holdout(test.rows.churned, test.users, self._segments())
+        holdout = Holdout(test.rows.churned, test.users, segments(self.declaration, test.rows.matrix))
         verdict = judge(holdout, scored(model, test.rows.matrix), floor, champion, note)
         return Rivals(self._evaluated(floor), known, oracle, beside), verdict
-
-    def card(self, report: TrainingReport, model: Model) -> Card:
-        """Return the card of a model by its rows of the hold-out."""
-        test = self.material.test
-        scored = scorer_of(model, "0").score(test.rows.matrix)
-        return build(report, self.declaration, model.trained, test.users, test.rows.churned, scored, self._segments())
-
-    def _segments(self) -> dict[str, npt.NDArray[np.str_]]:
-        return segments(self.declaration, self.material.test.rows.matrix)
 
     def _evaluated(self, probability: npt.NDArray[np.float64]) -> Evaluation:
         return evaluate(self.material.test.rows.churned, probability, self.threshold)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 BUNDLE = "bundle"
 """The folder of a run's artifacts that holds the bundle's files."""
 ANCHOR_TAG = "audit_log_head"
+POSTGRES_DRIVERS = ("psycopg", "psycopg2")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Registry:
             os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
             os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
             os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+            _require_driver(self._uri)
             with _third_party_noise():
                 from mlflow import MlflowClient
 
@@ -333,6 +336,15 @@ def _third_party_noise() -> Iterator[None]:
         for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning, UserWarning):
             warnings.simplefilter("ignore", category)
         yield
+
+
+def _require_driver(uri: str) -> None:
+    """Raise InputError when a PostgreSQL address is given and nothing here speaks to one."""
+    if uri.startswith("postgres") and not any(find_spec(name) for name in POSTGRES_DRIVERS):
+        raise InputError(
+            "CHURN_MLFLOW_TRACKING_URI names a PostgreSQL database, and its driver is not installed here: add the package"
+            " psycopg[binary], or name an MLflow server (http://...) that keeps its records there"
+        )
 
 
 def _make_folder_of(uri: str) -> None:

@@ -64,7 +64,8 @@ class Steward:
         """Take a newly registered version in; returns whether it may be promoted without a person."""
         waits = verdict.promotes and self._approval == "required"
         with self._log.writing() as writing:
-            self._write(writing, now, "registered", version, TRAINING, "trained", evidence)
+            known = {key: value for key, value in self.registry.facts(version).items() if key == "data_fingerprint"}
+            self._write(writing, now, "registered", version, TRAINING, "trained", {**known, **evidence})
             step: Step = "gate_passed" if verdict.promotes else "gate_failed"
             self.registry.note(version, gate=PASSED if verdict.promotes else "failed", state=WAITING if waits else "")
             if verdict.promotes:

@@ -15,6 +15,7 @@ from churn.model import encode
 from feature_repo.archive import files
 from training.candidates import EXAMPLES, Candidate, Order, compete
 from training.card import CARD_FILE, Card
+from training.card_of import card_of
 from training.dataset import DataSet
 from training.judging import Judges
 from training.material import Material, day_number, examined_material, gather, material_of, snapshots_of
@@ -92,7 +93,8 @@ def train(
     judges = Judges(registry, declaration, material, threshold, truth_dir)
     report = _report(declaration, now, material, found, judges)
     watch.step("registering")
-    report = replace(report, version=_register(report, registry, found, judges.card(report, found[0].model)))
+    card = card_of(report, declaration, found[0].model, material.test, data_set)
+    report = replace(report, version=_register(report, registry, found, card))
     watch.step("")
     return replace(report, seconds=dict(watch.seconds))
 
@@ -176,6 +178,7 @@ def _register(report: TrainingReport, registry: Registry, found: Sequence[Candid
         "data_from": report.archive_from,
         "data_until": report.archive_until,
         "gate": "passed" if report.verdict.promotes else "failed",
+        "data_fingerprint": str(found[0].model.trained.get("data_fingerprint", "")),
     }
     texts = {"report.json": report.json().decode(), "report.txt": report.text(), CARD_FILE: card.json()}
     # Every candidate is kept whole, the baseline above all, so that each can be compared and served later.

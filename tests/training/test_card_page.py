@@ -12,7 +12,7 @@ CARD = card()
 STEPS = (entry("registered", "training", "trained"), entry("approved", "Ann Lee", f"read it {NASTY}", 2))
 TITLES = [
     "Who let it serve", "How good it is", "Calibration and lift", "Segments", "The gate", "Features by importance",
-    "What else was tried", "Checks", "Data", "Limits",
+    "What was tried", "Checks", "Data", "Limits",
 ]  # fmt: skip
 
 
@@ -101,3 +101,12 @@ def test_a_card_says_what_the_model_is_not_for() -> None:
 def test_sentences_of_features_stand_without_their_placeholders() -> None:
     assert "| silence | 0." in markdown(CARD, "7", STEPS)
     assert "no visit for … days" in markdown(CARD, "7", STEPS)
+
+
+def test_candidates_and_the_check_of_silence_are_told() -> None:
+    text = markdown(CARD, "7", STEPS)
+    assert "| **boosted** | **0.3000** |" in text
+    assert "| logistic |  |" in text
+    assert (
+        "more days of silence lowered the risk in 3 of 100 steps, all else equal, by at most 0.020 in log-odds" in text
+    )
