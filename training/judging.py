@@ -19,7 +19,7 @@ from training.registry import Registry
 from training.report import Rivals, TrainingReport
 from training.segments import segments
 from training.split import iso
-from training.truth import true_probabilities
+from training.truth import OBSERVABLE, true_probabilities
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,11 @@ class Judges:
         test, floor = self.material.test, self._floor()
         champion, note = self._champion()
         oracle, beside = self._oracle(model) if self.truth_dir else (None, None)
+        observer = self._observer() if self.truth_dir else None
         known = None if champion is None else self._evaluated(champion)
         holdout = Holdout(test.rows.churned, test.users, self._segments())
         verdict = judge(holdout, scored(model, test.rows.matrix), floor, champion, note)
-        return Rivals(self._evaluated(floor), known, oracle, beside), verdict
+        return Rivals(self._evaluated(floor), known, oracle, beside, observer), verdict
 
     def card(self, report: TrainingReport, model: Model) -> Card:
         """Return the card of a model by its rows of the hold-out."""
@@ -87,3 +88,9 @@ class Judges:
         rows = test.rows.take(known)
         oracle = evaluate(rows.churned, truth[known], self.threshold)
         return oracle, evaluate(rows.churned, scored(model, rows.matrix), self.threshold)
+
+    def _observer(self) -> Evaluation | None:
+        """Return the measures of the ideal observer where it knows the whole hold-out."""
+        test = self.material.test
+        truth = true_probabilities(self.truth_dir or Path(), test.users, test.rows.days, OBSERVABLE)
+        return None if np.isnan(truth).any() else self._evaluated(truth)

@@ -80,7 +80,7 @@ def test_oracle_is_judged_on_the_same_rows_and_wins(report: TrainingReport) -> N
 def test_report_reads_as_text_and_as_json(report: TrainingReport) -> None:
     text = report.text()
     assert "recency alone" in text
-    assert "oracle (the truth)" in text
+    assert "oracle (hidden state)" in text
     assert msgspec.json.decode(report.json())["evaluation"]["rows"] == report.evaluation.rows
 
 
