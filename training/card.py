@@ -173,6 +173,7 @@ def _rivals(report: TrainingReport) -> list[RivalMeasures]:
     others = {
         "recency alone": report.rivals.recency,
         "champion": report.rivals.champion,
+        "ideal observer (knows the law and the events)": report.rivals.observer,
         "oracle (knows the hidden state)": report.rivals.oracle,
     }
     return [_rival(name, other) for name, other in others.items() if other is not None]

@@ -18,7 +18,7 @@ from training.registry import Registry
 from training.report import Rivals
 from training.segments import segments
 from training.split import iso
-from training.truth import true_probabilities
+from training.truth import OBSERVABLE, true_probabilities
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,11 @@ class Judges:
         test, floor = self.material.test, self._floor()
         champion, note = self._champion()
         oracle, beside = self._oracle(model) if self.truth_dir else (None, None)
+        observer = self._observer() if self.truth_dir else None
         known = None if champion is None else self._evaluated(champion)
         holdout = Holdout(test.rows.churned, test.users, segments(self.declaration, test.rows.matrix))
         verdict = judge(holdout, scored(model, test.rows.matrix), floor, champion, note)
-        return Rivals(self._evaluated(floor), known, oracle, beside), verdict
+        return Rivals(self._evaluated(floor), known, oracle, beside, observer), verdict
 
     def _evaluated(self, probability: npt.NDArray[np.float64]) -> Evaluation:
         return evaluate(self.material.test.rows.churned, probability, self.threshold)
@@ -77,3 +78,9 @@ class Judges:
         rows = test.rows.take(known)
         oracle = evaluate(rows.churned, truth[known], self.threshold)
         return oracle, evaluate(rows.churned, scored(model, rows.matrix), self.threshold)
+
+    def _observer(self) -> Evaluation | None:
+        """Return the measures of the ideal observer where it knows the whole hold-out."""
+        test = self.material.test
+        truth = true_probabilities(self.truth_dir or Path(), test.users, test.rows.days, OBSERVABLE)
+        return None if np.isnan(truth).any() else self._evaluated(truth)

@@ -14,14 +14,16 @@ from training.monotone import Sweep
 class Rivals:
     """The same hold-out rows scored by others; None where there is nothing to compare with.
 
-    `oracle` knows the hidden state and the law of the synthetic business: nobody can do better. It may know fewer rows
-    than the hold-out, so `model_on_oracle_rows` is the model on exactly its rows.
+    `oracle` knows the hidden state and the law of the synthetic business. It may know fewer rows than the hold-out, so
+    `model_on_oracle_rows` is the model on exactly its rows. `observer` knows the law and what was published: nobody who
+    reads the events can do better.
     """
 
     recency: Evaluation
     champion: Evaluation | None
     oracle: Evaluation | None
     model_on_oracle_rows: Evaluation | None
+    observer: Evaluation | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class TrainingReport:
         rows += [("recency alone", rivals.recency), ("champion", rivals.champion)]
         if rivals.model_on_oracle_rows and rivals.model_on_oracle_rows.rows != self.evaluation.rows:
             rows.append(("this model, oracle's rows", rivals.model_on_oracle_rows))
-        rows.append(("oracle (the truth)", rivals.oracle))
+        rows += [("ideal observer of events", rivals.observer), ("oracle (hidden state)", rivals.oracle)]
         head = f"{'on the hold-out':26}{'AUC':>8}{'AP':>8}{'log loss':>10}{'Brier':>8}{'ECE':>8}{'lift@10%':>10}{'acc':>7}{'prec':>7}{'recall':>8}"
         return [head, *(_row(name, found) for name, found in rows if found is not None)]
 

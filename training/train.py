@@ -169,7 +169,10 @@ def _register(report: TrainingReport, registry: Registry, found: Sequence[Candid
     metrics = {key: value for key, value in vars(report.evaluation).items() if isinstance(value, int | float)}
     for each in report.candidates:
         metrics |= {f"{each.name}_auc": each.evaluation.auc, f"{each.name}_log_loss": each.evaluation.log_loss}
-    others = {"recency": report.rivals.recency, "oracle": report.rivals.oracle, "champion": report.rivals.champion}
+    rivals = report.rivals
+    others = {
+        "recency": rivals.recency, "observer": rivals.observer, "oracle": rivals.oracle, "champion": rivals.champion,
+    }  # fmt: skip
     for name, other in others.items():
         if other is not None:
             metrics |= {f"{name}_auc": other.auc, f"{name}_log_loss": other.log_loss}

@@ -15,6 +15,7 @@ from producers.synthetic.drift import Conditions, Drift, conditions
 from producers.synthetic.emission import Events
 from producers.synthetic.law import DayLaw, day_law
 from producers.synthetic.noise import Noise
+from producers.synthetic.observer import Observer
 from producers.synthetic.oracle import HORIZON_DAYS, Oracle
 from producers.synthetic.population import NEVER, Population
 
@@ -70,9 +71,14 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of every user at the midnight that starts a day; row i is user number i."""
+    """What is true of every user at the midnight that starts a day; row i is user number i.
+
+    `churn_probability` is given the hidden state; `observable_churn_probability` is all that the events published until
+    then can tell of it, None when they were not followed from the first day on.
+    """
 
     churn_probability: NDArray[np.float64]
+    observable_churn_probability: NDArray[np.float64] | None
     active_last_30d: NDArray[np.bool_]
     habit: NDArray[np.int8]
     engagement: NDArray[np.int8]
@@ -110,23 +116,29 @@ class SyntheticBusiness:
             yield day
 
     def days_from(self, first: int, truth: bool = True) -> Iterator[Day]:
-        """Yield day number `first` and every later one, without end; `truth=False` leaves the oracle out."""
+        """Yield day number `first` and every later one, without end; `truth=False` leaves oracle and observer out.
+
+        The observer has to follow the events from day 0 on, so it takes part only when `first` is 0.
+        """
         for day, _ in self.days_with_people(first, truth):
             yield day
 
     def days_with_people(self, first: int, truth: bool = True) -> Iterator[tuple[Day, Population]]:
         """Yield every day from `first` on with the users as they were at its first midnight."""
-        oracle = Oracle(self.law)
-        people = population.empty()
+        oracle, people = Oracle(self.law), population.empty()
+        observer = Observer(self.law, self.conditions, BURN_IN_DAYS) if truth and first == 0 else None
         for number in count(-BURN_IN_DAYS):
             if number == 0:
                 # Only what is published can be known: activity before the records does not count.
                 people.last_active[:] = NEVER
-            known = _truth(oracle, people, number) if truth and number >= first else None
+            known = _truth(oracle, observer, people, number) if truth and number >= first else None
             at_midnight = Population(people.traits, people.states, people.last_active)
             pieces = self._advance(people, number, seen=number >= first)
             if number >= first:
-                yield Day(number, self.date(number), emission.in_order(pieces), known), at_midnight
+                day = Day(number, self.date(number), emission.in_order(pieces), known)
+                yield day, at_midnight
+                if observer:
+                    observer.see(day.events)
 
     def takes(self, day: Day, at_midnight: Population) -> Iterator[Events]:
         """Yield, without end, other ways in which the visits of `day` could have gone, from the same hidden states."""
@@ -183,11 +195,12 @@ class SyntheticBusiness:
         return np.random.default_rng([self.scenario.seed, number + BURN_IN_DAYS, purpose, take])
 
 
-def _truth(oracle: Oracle, people: Population, number: int) -> Truth:
+def _truth(oracle: Oracle, observer: Observer | None, people: Population, number: int) -> Truth:
     states, traits = people.states, people.traits
     chances = oracle.churn_probability(number)
     return Truth(
         churn_probability=chances[traits.habit, states.index(), traits.cycle],
+        observable_churn_probability=observer.probabilities(chances, len(people)) if observer else None,
         active_last_30d=people.last_active >= number - HORIZON_DAYS,
         habit=traits.habit,
         engagement=states.engagement,

@@ -103,7 +103,7 @@ class _Rows:
 
     def sum(self, chosen: Mask, weight: Array | Numbers | int = 1) -> Array:
         weights = (self.events.value * weight)[chosen] / 100
-        return np.bincount(self.row[chosen], weights, minlength=len(self.users))
+        return np.asarray(np.bincount(self.row[chosen], weights, minlength=len(self.users)), np.float64)
 
     def code(self, chosen: Mask, codes: NDArray[np.int8]) -> NDArray[np.int8]:
         """Return the code told by the chosen events of each user, NONE without one; they agree with each other."""
@@ -145,6 +145,9 @@ def _plan(rows: _Rows, held: Conditions) -> NDArray[np.int8]:
 
 
 def _shape(rows: _Rows) -> Numbers:
-    seen = [rows.count(rows.events.kind == kind) > 0 for kind in (PAID, DECLINED, REFUNDED, TICKET, CANCELLATION)]
-    replanned_to = rows.code(rows.events.kind == PLAN_CHANGED, rows.events.plan).astype(np.int64)
-    return shape_of(*seen, replanned_to)
+    kind = rows.events.kind
+    paid, declined, refunded, ticket, left = (
+        rows.count(kind == seen) > 0 for seen in (PAID, DECLINED, REFUNDED, TICKET, CANCELLATION)
+    )
+    replanned_to = rows.code(kind == PLAN_CHANGED, rows.events.plan).astype(np.int64)
+    return shape_of(paid, declined, refunded, ticket, left, replanned_to)

@@ -17,6 +17,7 @@ SCHEMA = pa.schema(
         ("user_id", pa.string()),
         ("as_of", pa.timestamp("us", tz="UTC")),
         ("churn_probability", pa.float64()),
+        ("observable_churn_probability", pa.float64()),
         ("active_last_30d", pa.bool_()),
         *((part, pa.dictionary(pa.int8(), pa.string())) for part in ("habit", "engagement", "plan", "billing", "mood")),
     ]
@@ -48,6 +49,7 @@ class TruthFolder:
             pa.array(self._names[:count]),
             pa.repeat(as_of, count),
             pa.array(truth.churn_probability),
+            _observable(truth),
             pa.array(truth.active_last_30d),
             _words(truth.habit, HABITS),
             _words(truth.engagement, ENGAGEMENTS),
@@ -61,6 +63,12 @@ class TruthFolder:
 def truth_file(folder: Path, day: date) -> Path:
     """Return where the truth at the midnight that starts `day` lies."""
     return folder / f"day={day.isoformat()}" / "truth.parquet"
+
+
+def _observable(truth: Truth) -> pa.Array:
+    if truth.observable_churn_probability is None:
+        return pa.nulls(len(truth.churn_probability), pa.float64())
+    return pa.array(truth.observable_churn_probability)
 
 
 def _words(codes: NDArray[np.int8], words: tuple[str, ...]) -> pa.DictionaryArray:

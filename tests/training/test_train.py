@@ -90,7 +90,7 @@ def test_every_candidate_is_judged_on_the_hold_out_and_swept(report: TrainingRep
 def test_report_reads_as_text_and_as_json(report: TrainingReport) -> None:
     text = report.text()
     assert "recency alone" in text
-    assert "oracle (the truth)" in text
+    assert "oracle (hidden state)" in text
     assert f"{report.chosen} (this model)" in text
     assert "more silence lowers the risk" in text
     assert msgspec.json.decode(report.json())["evaluation"]["rows"] == report.evaluation.rows

@@ -42,6 +42,8 @@ def test_to_begin_late_changes_nothing() -> None:
     assert late.truth is not None
     assert fourth.truth is not None
     for part in fields(late.truth):
+        if part.name == "observable_churn_probability":
+            continue
         np.testing.assert_array_equal(getattr(late.truth, part.name), getattr(fourth.truth, part.name))
 
 
@@ -89,13 +91,16 @@ def active(lived: list[Day]) -> Mask:
     return table
 
 
-def snapshot(lived: list[Day], active: Mask, day: int) -> tuple[NDArray[np.float64], Mask]:
+def snapshot(
+    lived: list[Day], active: Mask, day: int, part: str = "churn_probability"
+) -> tuple[NDArray[np.float64], Mask]:
     """Return truth and outcome of the users active in the 30 days before `day`."""
     truth = lived[day].truth
     assert truth is not None
     people = truth.active_last_30d
     churned = np.logical_not(active[day : day + 30, : len(people)].any(axis=0))
-    return truth.churn_probability[people], churned[people]
+    chances: NDArray[np.float64] = getattr(truth, part)[people]
+    return chances, churned[people]
 
 
 def test_the_truth_knows_who_was_active(lived: list[Day], active: Mask) -> None:
@@ -104,9 +109,10 @@ def test_the_truth_knows_who_was_active(lived: list[Day], active: Mask) -> None:
     np.testing.assert_array_equal(truth.active_last_30d, active[10:40, : len(truth.plan)].any(axis=0))
 
 
+@pytest.mark.parametrize("part", ["churn_probability", "observable_churn_probability"])
 @pytest.mark.parametrize("day", [31, 50])
-def test_the_truth_is_calibrated_on_what_happens(lived: list[Day], active: Mask, day: int) -> None:
-    chances, churned = snapshot(lived, active, day)
+def test_the_truth_is_calibrated_on_what_happens(lived: list[Day], active: Mask, day: int, part: str) -> None:
+    chances, churned = snapshot(lived, active, day, part)
     for low, high in ((0, 0.05), (0.05, 0.3), (0.3, 0.7), (0.7, 1)):
         chosen = (chances >= low) & (chances <= high)
         spread = np.sqrt((chances * (1 - chances))[chosen].sum())
@@ -122,6 +128,22 @@ def test_the_business_is_predictable_yet_not_by_recency_alone(lived: list[Day], 
     assert 0.06 < churned.mean() < 0.14
     assert 0.85 < roc_auc_score(churned, chances) < 0.95
     assert roc_auc_score(churned, days_silent) < roc_auc_score(churned, chances) - 0.05
+
+
+def test_events_tell_more_than_recency_and_less_than_the_hidden_state(lived: list[Day], active: Mask) -> None:
+    hidden, churned = snapshot(lived, active, 50)
+    observable, _ = snapshot(lived, active, 50, "observable_churn_probability")
+    truth = lived[50].truth
+    assert truth is not None
+    days_silent = active[20:50][::-1].argmax(axis=0)[truth.active_last_30d.nonzero()[0]]
+    scores = [roc_auc_score(churned, known) for known in (days_silent, observable, hidden)]
+    assert scores[0] + 0.02 < scores[1] < scores[2] - 0.02
+
+
+def test_the_observer_sits_out_when_the_days_begin_late() -> None:
+    late = next(SyntheticBusiness(SMALL).days_from(1))
+    assert late.truth is not None
+    assert late.truth.observable_churn_probability is None
 
 
 def test_weary_users_score_lower_in_quizzes_than_keen_ones(lived: list[Day]) -> None:

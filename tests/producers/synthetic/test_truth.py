@@ -7,7 +7,14 @@ import pyarrow.parquet as pq
 from producers.synthetic.business import Scenario, SyntheticBusiness
 from producers.synthetic.truth import TruthFolder, truth_file
 
-COLUMNS = ["user_id", "as_of", "churn_probability", "active_last_30d", "habit", "engagement", "plan", "billing", "mood"]
+COLUMNS = [
+    "user_id",
+    "as_of",
+    "churn_probability",
+    "observable_churn_probability",
+    "active_last_30d",
+    *("habit", "engagement", "plan", "billing", "mood"),
+]
 
 
 def written(folder: Path) -> SyntheticBusiness:
