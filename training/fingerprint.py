@@ -20,6 +20,7 @@ COMPUTING = (
     "churn/features.py",
     "churn/labels.py",
     "churn/layout.py",
+    "churn/rhythm.py",
     "training/dataset.py",
     "training/day_counts.py",
     "training/reduction.py",

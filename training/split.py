@@ -22,7 +22,8 @@ class Split:
 def history_days(declaration: Declaration) -> int:
     """Return how many days before a snapshot its population and its windows look back on.
 
-    Lifetime facts (totals, days since the first of something) begin with the archive whatever the snapshot.
+    Lifetime facts (totals, days since the first of something) and the nine weeks of a rhythm begin with the archive
+    whatever the snapshot, as they begin with the stream's first event.
     """
     trends = {Aggregate.TREND, Aggregate.TREND_DAYS, Aggregate.TREND_MEAN}
     looks_back = [TREND_DAYS if each.aggregate in trends else each.window_days for each in declaration.features]

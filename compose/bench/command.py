@@ -50,7 +50,7 @@ SCALE_USERS = (10_000, 200_000, 2_000_000)
 @click.option("--api-seconds", default=20.0, show_default=True, help="api: how long")
 @click.option("--batch-users", default=1_000_000, show_default=True, help="batch: users in the snapshot of vectors")
 @click.option("--dataset-users", default=1_000_000, show_default=True, help="dataset: users of an archive of its own")
-@click.option("--dataset-days", default=180, show_default=True, help="dataset: days of it; 10 GB of disk by default")
+@click.option("--dataset-days", default=180, show_default=True, help="dataset: days of it; 6 GB of disk by default")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(".local/bench"), show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="write report.md, its plots and bench.json to this folder")
 @json_option
