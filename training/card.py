@@ -1,6 +1,7 @@
 """What a person should know about a model version before trusting it, as data; `training.card_page` makes a page of it."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -136,21 +137,9 @@ def build(
     found, missed = measure(churned, scored.probability, numbered)
     kinds = measured(churned, scored.probability, segments)
     return Card(
-        model=report.model,
-        business=report.business,
-        feature_set_version=report.feature_set_version,
-        trained_at=report.trained_at,
-        horizon_days=report.horizon_days,
+        **_of_report(report),
         activity_events=list(declaration.activity_events),
         excluded=dict(declaration.label.exclude),
-        archive_from=report.archive_from,
-        archive_until=report.archive_until,
-        events=report.events,
-        users=report.users,
-        train_as_ofs=list(report.train_as_ofs),
-        test_as_ofs=list(report.test_as_ofs),
-        train_rows=report.train_rows,
-        train_positive_rate=report.train_positive_rate,
         holdout_rows=len(churned),
         holdout_users=numbered.count,
         holdout_positive_rate=float(churned.mean()),
@@ -164,9 +153,27 @@ def build(
         features=importances(declaration, scored.contributions),
         candidates=list(candidates),
         checks=list(checks),
-        promotes=report.verdict.promotes,
-        why=list(report.verdict.why),
     )
+
+
+def _of_report(report: TrainingReport) -> dict[str, Any]:
+    return {
+        "model": report.model,
+        "business": report.business,
+        "feature_set_version": report.feature_set_version,
+        "trained_at": report.trained_at,
+        "horizon_days": report.horizon_days,
+        "archive_from": report.archive_from,
+        "archive_until": report.archive_until,
+        "events": report.events,
+        "users": report.users,
+        "train_as_ofs": list(report.train_as_ofs),
+        "test_as_ofs": list(report.test_as_ofs),
+        "train_rows": report.train_rows,
+        "train_positive_rate": report.train_positive_rate,
+        "promotes": report.verdict.promotes,
+        "why": list(report.verdict.why),
+    }
 
 
 def _rivals(report: TrainingReport) -> list[RivalMeasures]:

@@ -11,7 +11,21 @@ from compose.bench.peers.environments import NAMES
 from compose.bench.plan import Bench, Sizes, bench_in
 from compose.figures import json_option, write_figures
 
-PARTS = ("stream", "pair", "stock", "peers", "scale", "state", "memory", "freshness", "road", "api", "batch", "dataset")
+PARTS = (
+    "stream",
+    "pair",
+    "stock",
+    "peers",
+    "scale",
+    "state",
+    "memory",
+    "freshness",
+    "road",
+    "api",
+    "reasons",
+    "batch",
+    "dataset",
+)
 RATES = (1.0, 5_000.0, 20_000.0, 50_000.0)
 SCALE_USERS = (10_000, 200_000, 2_000_000)
 """In the order in which they run: probes come after the memory of ordinary users was measured."""
@@ -74,7 +88,7 @@ def bench(only: tuple[str, ...], folder: Path, out: Path | None, json_file: Path
 
 def measured(running: Bench, chosen: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each chosen part's name and figures, and how many times stock Faust the stream is."""
-    from compose.bench import dataset, pair, scale, scoring, state, stock, stream
+    from compose.bench import dataset, pair, reasons, scale, scoring, state, stock, stream
     from compose.bench.peers import measure as peers
 
     done: dict[str, dict[str, Any]] = {}
@@ -85,6 +99,7 @@ def measured(running: Bench, chosen: list[str]) -> Iterator[tuple[str, dict[str,
         "peers": lambda bench: peers.measure(bench, done.get("stream", {})),
         "scale": scale.measure,
         "state": state.measure,
+        "reasons": reasons.measure,
         "batch": scoring.measure,
         "dataset": dataset.measure,
     }

@@ -35,6 +35,8 @@ METHOD: Mapping[str, str] = {
     "road": "Preloaded events, all workers running: from the thaw of the features worker until every user's last score,"
     " which holds all of their events, was received by a consumer outside.",
     "api": "GET /users/{id} at a steady rate that does not wait for answers; latencies count from the intended times.",
+    "reasons": "Seeded synthetic vectors in blocks as the scorer gets them: scored, and scored with the three strongest"
+    " reasons in words, per second of one core; and one vector alone, as the API scores it.",
     "batch": "Daily scoring with reasons in a process of its own: a snapshot of seeded synthetic vectors in, Parquet, CSV and"
     " manifest out. The model was fitted on such vectors, and is loaded from its bundle.",
     "dataset": "`churn dataset` on an archive of its own, in a process of its own: every event looked at for the fingerprint,"

@@ -19,6 +19,7 @@ from churn.declaration import Declaration
 from churn.model import Model
 from churn.scores import Champion, encode
 from churn.settings import Settings
+from compose.bench.fitted import models
 from compose.bench.plan import DECLARATION, Bench
 from compose.bench.vectors import Vectors
 from compose.local import ROOT
@@ -27,8 +28,6 @@ from feature_repo.declared import load
 
 AS_OF = "2026-01-01"
 BLOCK_USERS = 50_000
-FITTED_USERS = 20_000
-STRENGTH = 0.1
 MIB = 1 << 20
 
 
@@ -38,7 +37,7 @@ def measure(bench: Bench) -> dict[str, Any]:
     bench.say(f"writing the vectors of {bench.sizes.batch_users:,} users")
     vectors = Vectors(declaration)
     _write(folder / "snapshot", declaration, vectors, bench.sizes.batch_users)
-    return {kind: _scored(bench, folder, model) for kind, model in _models(declaration, vectors).items()}
+    return {kind: _scored(bench, folder, model) for kind, model in models(declaration, vectors).items()}
 
 
 def _write(folder: Path, declaration: Declaration, vectors: Vectors, users: int) -> None:
@@ -57,17 +56,6 @@ def _write(folder: Path, declaration: Declaration, vectors: Vectors, users: int)
             AS_OF, users, users, list(names), declaration.feature_set_version, AS_OF, AS_OF, 0, "", {name: digest}
         )
         draft.conclude(msgspec.json.encode(manifest), {name})
-
-
-def _models(declaration: Declaration, vectors: Vectors) -> dict[str, Model]:
-    from training.logistic import export, fit
-    from training.rows import Rows
-    from training.train import EXAMPLES
-
-    matrix = vectors.block(1, FITTED_USERS)
-    rows = Rows(matrix, vectors.churned(matrix), np.zeros(len(matrix), np.int32))
-    named = ("measured", declaration.feature_set_version, declaration.feature_names)
-    return {"logistic": export(fit(rows, STRENGTH), *named, matrix[:EXAMPLES], {"rows": len(rows)})}
 
 
 def _scored(bench: Bench, folder: Path, model: Model) -> dict[str, Any]:
