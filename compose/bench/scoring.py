@@ -27,8 +27,11 @@ from feature_repo.declared import load
 
 AS_OF = "2026-01-01"
 BLOCK_USERS = 50_000
-FITTED_USERS = 20_000
+FITTED_USERS = 5_000
 STRENGTH = 0.1
+EXAMPLES = 1_000
+TREES = 100
+"""Enough for as many pairs as are looked for: the work of scoring is that of the pairs."""
 MIB = 1 << 20
 
 
@@ -60,14 +63,21 @@ def _write(folder: Path, declaration: Declaration, vectors: Vectors, users: int)
 
 
 def _models(declaration: Declaration, vectors: Vectors) -> dict[str, Model]:
-    from training.logistic import export, fit
+    """Return a logistic regression, and trees of depth two with as many pairs of features as training allows."""
+    from training import boosting, logistic
     from training.rows import Rows
-    from training.train import EXAMPLES
 
     matrix = vectors.block(1, FITTED_USERS)
     rows = Rows(matrix, vectors.churned(matrix), np.zeros(len(matrix), np.int32))
     named = ("measured", declaration.feature_set_version, declaration.feature_names)
-    return {"logistic": export(fit(rows, STRENGTH), *named, matrix[:EXAMPLES], {"rows": len(rows)})}
+    shown, facts = matrix[:EXAMPLES], dict[str, str | float | int](rows=len(rows))
+    monotone, settings = boosting.monotone_of(declaration), boosting.Boosting(trees=TREES)
+    pairs = boosting.boost(rows, settings, monotone).best_pairs(matrix, settings.pairs)
+    grown = boosting.boost(rows, settings, monotone, pairs=pairs)
+    return {
+        "logistic": logistic.export(logistic.fit(rows, STRENGTH), *named, shown, facts),
+        "additive": boosting.export(grown, *named, matrix, shown, facts),
+    }
 
 
 def _scored(bench: Bench, folder: Path, model: Model) -> dict[str, Any]:
