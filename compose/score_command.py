@@ -46,6 +46,7 @@ def score(settings: Settings, as_of: str | None, folder: Path | None, json_file:
     champion = registry_of(settings).champion()
     if champion is None:
         raise InputError("no model has been promoted yet; run `churn train`")
+    progress = Progress("score")
     manifest = score_snapshot(
         _snapshot(settings, declaration, as_of, folder),
         predictions_dir=settings.predictions_dir,
@@ -53,8 +54,9 @@ def score(settings: Settings, as_of: str | None, folder: Path | None, json_file:
         scorer=load_bundle(settings.models_dir, champion, declaration.feature_set_version),
         model_sha256=champion.sha256,
         bands=Bands(settings.medium_risk, settings.high_risk),
-        progress=Progress("score").show,
+        progress=progress.show,
     )
+    progress.show(f"{manifest.rows:,} users written", last=True)
     click.echo(
         f"{manifest.rows:,} users as of {manifest.as_of}, model {manifest.model_version}: {settings.predictions_dir}"
     )

@@ -12,6 +12,7 @@ from feature_repo.online import OnlineWriter
 
 MAX_REASON_BYTES = 60
 """Feast's rows stay compact in Redis while every value is under 64 bytes."""
+CUT = "…"
 
 Row = tuple[float, int, str, str, int]
 
@@ -95,9 +96,13 @@ class Turn:
 
 
 def shorten(text: str) -> str:
-    """Return the text cut to 60 bytes of UTF-8 at a character.
+    """Return the text, if it is longer than 60 bytes of UTF-8 cut behind a word and marked as cut.
 
-    >>> shorten("é" * 40) == "é" * 30
-    True
+    >>> shorten("no lesson completed for 12 days, which is rather long (usually 2)")
+    'no lesson completed for 12 days, which is rather long…'
     """
-    return text.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+    raw = text.encode()
+    if len(raw) <= MAX_REASON_BYTES:
+        return text
+    kept = raw[: MAX_REASON_BYTES - len(CUT.encode())].decode(errors="ignore")
+    return (kept.rpartition(" ")[0] or kept) + CUT

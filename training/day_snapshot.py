@@ -17,13 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from churn.declaration import Declaration
-from churn.errors import DataError
+from churn.errors import DataError, OutageError
 from churn.labels import Mask
 from churn.layout import Floats
 from feature_repo.archive import files
 from training.dataset import DataSet
 from training.published import MANIFEST, Draft, publishing, sha256, tidy
-from training.train import day_number
 
 GROUP_ROWS = 65_536
 """Rows of a row group, 14 MB of vectors: the unit of reading, and so what memory follows."""
@@ -78,9 +77,18 @@ class DaySnapshot:
         return int(pq.read_metadata(self.path).num_row_groups)
 
     def read(self, group: int) -> Block:
-        """Return one block; may be called by several threads."""
-        with pq.ParquetFile(self.path) as file:
-            table = file.read_row_group(group, use_threads=False)
+        """Return one block; may be called by several threads.
+
+        Raises:
+            OutageError: the file is gone: another run has built the snapshot anew.
+        """
+        try:
+            with pq.ParquetFile(self.path) as file:
+                table = file.read_row_group(group, use_threads=False)
+        except FileNotFoundError as error:
+            raise OutageError(
+                f"{self.path}: replaced by another run while it was read; run the command again"
+            ) from error
         table = table.filter(table.column(table.num_columns - 1))
         matrix = np.empty((len(table), len(self.manifest.features)), np.float32)
         for column in range(matrix.shape[1]):
@@ -189,7 +197,7 @@ def _build(draft: Draft, source: Source, digest: str, progress: Progress) -> Non
         counts, total = data.counts, len(data.counts.users)
         users = population = 0
         with SnapshotFile(draft, source.declaration.feature_names) as file:
-            for part in data.parts([day_number(source.as_of)]):
+            for part in data.parts([(source.as_of - date(1970, 1, 1)).days]):
                 file.add(part.users, part.matrix, part.population)
                 users, population = users + len(part), population + int(part.population.sum())
                 progress(f"vectors of {users:,} users of {total:,}")

@@ -107,10 +107,7 @@ def test_the_road_ends_with_a_score_for_every_user_of_its_load(figures: dict[str
 
 
 def test_every_user_of_the_snapshot_is_scored(figures: dict[str, Any]) -> None:
-    assert {kind: found["users"] for kind, found in figures["batch"].items()} == {
-        "logistic": 3000,
-        "additive": 3000,
-    }
+    assert {kind: found["users"] for kind, found in figures["batch"].items()} == {"logistic": 3000, "additive": 3000}
 
 
 def test_reasons_cost_something_and_pairs_are_bounded(figures: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from churn.declaration import Declaration
-from churn.errors import DataError
+from churn.errors import DataError, OutageError
 from churn.events import Event
 from feature_repo.archive import files
 from tests.training.archives import archive
@@ -107,3 +107,11 @@ def test_a_midnight_before_the_archive_is_refused(elearning: Declaration, tmp_pa
 def test_a_folder_without_a_snapshot_says_what_to_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no snapshot: manifest.json cannot be read \(No such file"):
         opened(tmp_path)
+
+
+@pytest.mark.usefixtures("history")
+def test_a_snapshot_that_is_replaced_under_a_reader_says_so(elearning: Declaration, tmp_path: Path) -> None:
+    found = snapshot(elearning, tmp_path)
+    found.path.unlink()
+    with pytest.raises(OutageError, match="replaced by another run while it was read; run the command again"):
+        found.read(0)

@@ -33,7 +33,7 @@ KILLS = [
 def processes() -> ForkServerContext:
     """Return what forks from a process that has the modules and no threads, which takes a moment instead of seconds."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.training.daily"])
+    context.set_forkserver_preload(["tests.training.daily", "training.reduction", "pandas"])  # Arrow asks for pandas
     return context
 
 
