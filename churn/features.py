@@ -22,6 +22,8 @@ DECAY_ONE = 1 << 20
 """Decay weights are integers in units of 2^-20; 31 saturated tiles still fit 63 bits."""
 SHORT_DAYS, LONG_DAYS = 7, 30
 """A trend compares the last 7 days with the last 30."""
+DAYS_COUNTED = frozenset({Aggregate.DAYS, Aggregate.TREND_DAYS})
+"""Those that need to know on how many days there was any; for all counters that cost a quarter of every vector."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class Wanted:
     """Which aggregates of which counters the features of a declaration read; nothing else is computed."""
 
     windows: frozenset[int]
+    days: tuple[int, ...]
     maxima: bool
     decayed: Mapping[int, tuple[float, ...]]
     decayed_days: Mapping[int, tuple[float, ...]]
@@ -112,7 +115,7 @@ class Sums:
 
     def __init__(self, facts: UserFacts, wanted: Wanted) -> None:
         self.units: dict[int, Int64s] = {}
-        self.days: dict[int, Int64s] = {}
+        self.days: dict[tuple[int, int], Int64s] = {}
         self.largest: dict[int, Int32s] = {}
         self.decayed: dict[tuple[int, float], Int64s] = {}
         self.decayed_days: dict[tuple[int, float], Int64s] = {}
@@ -127,11 +130,13 @@ class Sums:
             self.decayed_days |= _weighted(rows, days, column, half_lives)
 
     def _by_window(self, rows: ActiveDays, wanted: Wanted) -> None:
-        units, days, starts = _running(rows.units), _running(rows.units > 0), rows.starts[:-1]
+        units, days = _running(rows.units), _running(rows.units[:, wanted.days] > 0)
+        starts = rows.starts[:-1]
         units_before, days_before = units[starts], days[starts]
         for window in wanted.windows:
             ends = starts + np.count_nonzero(rows.present[:, :window], axis=1)
-            self.units[window], self.days[window] = units[ends] - units_before, days[ends] - days_before
+            self.units[window], counted = units[ends] - units_before, days[ends] - days_before
+            self.days |= {(window, column): counted[:, place] for place, column in enumerate(wanted.days)}
             if wanted.maxima:
                 self.largest[window] = _largest(rows.units, starts, ends)
 
@@ -209,7 +214,8 @@ def _wanted(layout: Layout, features: Sequence[Feature]) -> Wanted:
         if feature.aggregate in by_aggregate:
             column, found = layout.counter(feature.source), by_aggregate[feature.aggregate]
             found[column] = (*found.get(column, ()), feature.half_life_days)
-    return Wanted(windows, maxima, by_aggregate[Aggregate.DECAYED], by_aggregate[Aggregate.DECAYED_DAYS])
+    days = tuple(sorted({layout.counter(f.source) for f in features if f.aggregate in DAYS_COUNTED}))
+    return Wanted(windows, days, maxima, by_aggregate[Aggregate.DECAYED], by_aggregate[Aggregate.DECAYED_DAYS])
 
 
 def _column(layout: Layout, feature: Feature) -> Column:
@@ -228,11 +234,11 @@ def _of_counter(feature: Feature, column: int, scale: int) -> Column:
     window, half_life = feature.window_days, feature.half_life_days
     columns: dict[Aggregate, Column] = {
         Aggregate.SUM: lambda facts, sums: sums.units[window][:, column] / scale,
-        Aggregate.DAYS: lambda facts, sums: sums.days[window][:, column].astype(np.float64),
+        Aggregate.DAYS: lambda facts, sums: sums.days[window, column].astype(np.float64),
         Aggregate.MAX: lambda facts, sums: sums.largest[window][:, column] / scale,
         Aggregate.TOTAL: lambda facts, sums: facts.totals[:, column] / scale,
-        Aggregate.TREND: lambda facts, sums: _pace(sums.units, column),
-        Aggregate.TREND_DAYS: lambda facts, sums: _pace(sums.days, column),
+        Aggregate.TREND: lambda facts, sums: _pace(sums.units[SHORT_DAYS][:, column], sums.units[LONG_DAYS][:, column]),
+        Aggregate.TREND_DAYS: lambda facts, sums: _pace(sums.days[SHORT_DAYS, column], sums.days[LONG_DAYS, column]),
         Aggregate.DECAYED: lambda facts, sums: sums.decayed[column, half_life] / (scale * DECAY_ONE),
         Aggregate.DECAYED_DAYS: lambda facts, sums: sums.decayed_days[column, half_life] / DECAY_ONE,
         Aggregate.DAYS_SINCE_LAST: lambda facts, sums: _age(facts.lasts[:, column], NEVER, facts.day, feature.cap),
@@ -272,9 +278,8 @@ def _is(layout: Layout, feature: Feature) -> Column:
     return lambda facts, sums: ((facts.registers[:, column] & mask) == code).astype(np.float64)
 
 
-def _pace(sums: Mapping[int, npt.NDArray[np.integer]], column: int) -> Float64s:
-    short, long = sums[SHORT_DAYS][:, column], sums[LONG_DAYS][:, column]
-    return ratio(short.astype(np.int64) * LONG_DAYS, long.astype(np.int64) * SHORT_DAYS)
+def _pace(short: Int64s, long: Int64s) -> Float64s:
+    return ratio(short * LONG_DAYS, long * SHORT_DAYS)
 
 
 def _age(days: Int32s, absent: int, today: int, cap: int) -> Float64s:
