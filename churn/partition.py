@@ -226,7 +226,8 @@ class Partition:
                 yield from self.finish()
 
     def _next_day(self, day: int) -> int:
-        # Past 2 * 31 days without an event nothing but capped ages changes: the last midnights are enough.
+        # After 62 days without an event nothing but capped ages changes, tiles and calendar being empty: the last midnights
+        # are enough.
         return max(self.slab.day + 1, day - 62) if self.users else day
 
     def _turn(self, day: int, offset: int) -> Iterator[Effect]:

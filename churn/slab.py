@@ -139,7 +139,8 @@ class Slab:
     def apply(self, batch: Admitted) -> Applied:
         """Add events whose day is not after today; late ones change the tile of their own day.
 
-        Events older than every tile count into totals, first and last days and registers only.
+        Events older than every tile count into totals, first and last days and registers only; below 63 days of age they
+        still mark a day of activity.
         """
         slots = self.slots_for([event.user_id for event in batch.events])
         np.maximum.at(self.offsets, slots, batch.offsets)
