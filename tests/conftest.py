@@ -39,6 +39,7 @@ LONGEST_FIRST = (
     "tests/stream_processors/test_rebuild.py",
     "tests/stream_processors/test_archive.py",
     "tests/stream_processors/test_scoring.py",
+    "tests/stream_processors/test_promotion.py",
     "tests/feature_repo/test_store.py",
     "tests/compose/test_alerts.py",
 )

@@ -226,13 +226,13 @@ class _Bench:
 
     def too_small(self) -> list[str]:
         """Say which segments are not judged."""
-        small = [
-            f"{each.name} {each.value} ({int(each.here.sum()):,} rows)"
-            for each in self._kinds()
-            if not self._large(each)
-        ]
+        small = [self._size(each) for each in self._kinds() if not self._large(each)]
         bar = f"under {self.policy.min_rows} rows or {self.policy.min_churned} churned"
         return [f"segments not judged, {bar}: {', '.join(small)}"] if small else []
+
+    def _size(self, kind: "_Kind") -> str:
+        gone = int(self.holdout.churned[kind.here].sum())
+        return f"{kind.name} {kind.value} ({int(kind.here.sum()):,} rows, {gone} churned)"
 
     def _kinds(self) -> list["_Kind"]:
         found = self.holdout.segments

@@ -168,7 +168,9 @@ class Registry:
             InputError: there is no previous champion.
         """
         previous = self.previous
-        if previous is None:
+        champion = self.champion()
+        # A promotion that was cut off may have left both names on one version.
+        if previous is None or (champion is not None and champion.version == previous):
             raise InputError(f"model {self.name} has no previous champion to go back to; promote a version first")
         return self.promote(previous, reason, now)
 

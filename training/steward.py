@@ -49,6 +49,18 @@ def unjudged(gate: str, version: str, override: bool) -> str:
     return f"version {version} {seen}; add --override to let it serve all the same"
 
 
+def unnamed(who: str, reason: str) -> str:
+    """Say that a step has no author or no reason; empty when it has both.
+
+    >>> unnamed("ann", " ")
+    'a reason is needed for the record, got an empty one; say why in a few words'
+    """
+    for what, given in (("name", who), ("reason", reason)):
+        if not given.strip():
+            return f"a {what} is needed for the record, got an empty one; say {'who' if what == 'name' else 'why'} in a few words"
+    return ""
+
+
 class Steward:
     """Takes steps with the versions of one registry, one at a time, and writes each into the audit log.
 
@@ -88,7 +100,7 @@ class Steward:
             self._write(writing, now, "approved", version, who, reason, {"override": override})
             return self._promoted(writing, version, who, reason, now, override)
 
-        return self._step(version, who, now, act)
+        return self._step(version, who, reason, now, act)
 
     def reject(self, version: str, who: str, reason: str, now: datetime) -> None:
         """Reject a version in a person's name: it serves only after a new approval.
@@ -106,7 +118,7 @@ class Steward:
             self.registry.stand_down(version)
             self._write(writing, now, "rejected", version, who, reason)
 
-        self._step(version, who, now, act)
+        self._step(version, who, reason, now, act)
 
     def promote(self, version: str, who: str, reason: str, now: datetime, override: bool = False) -> Champion:
         """Let a version serve.
@@ -121,7 +133,7 @@ class Steward:
             refuse_for(obstacle(self.registry.facts(version), version, self._approval, override))
             return self._promoted(writing, version, who, reason, now, override)
 
-        return self._step(version, who, now, act)
+        return self._step(version, who, reason, now, act)
 
     def rollback(self, who: str, reason: str, now: datetime) -> Champion:
         """Let the version before the champion serve again; it needs no new approval, for it has served.
@@ -138,7 +150,7 @@ class Steward:
             self._write(writing, now, "rolled_back", record.version, who, reason, {"sha256": record.sha256})
             return self._told(writing, record, who, now)
 
-        return self._step(self.registry.previous or "", who, now, act)
+        return self._step(self.registry.previous or "", who, reason, now, act)
 
     def _promoted(
         self, writing: Writing, version: str, who: str, reason: str, now: datetime, override: bool
@@ -165,7 +177,7 @@ class Steward:
             self._write(writing, now, "announced", champion.version, who, "told again")
             return record
 
-        return self._step("", who, now, act)
+        return self._step("", who, "told again", now, act)
 
     def _told(self, writing: Writing, record: Champion, who: str, now: datetime) -> Champion:
         try:
@@ -175,8 +187,9 @@ class Steward:
             raise
         return record
 
-    def _step(self, version: str, who: str, now: datetime, act: Callable[[Writing], Answer]) -> Answer:
+    def _step(self, version: str, who: str, reason: str, now: datetime, act: Callable[[Writing], Answer]) -> Answer:
         """Act while the log is held; a refusal is written down as well."""
+        refuse_for(unnamed(who, reason))
         with self._log.writing() as writing:
             self._find(writing, now)
             try:

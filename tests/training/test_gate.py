@@ -78,7 +78,7 @@ def test_a_segment_of_few_users_is_named_and_not_judged() -> None:
     rare = np.where(np.arange(ROWS) < 30, "rare", "usual")
     verdict = judged(TRUE, moved(np.where(rare == "rare", 0.0, 0.5)), Holdout(CHURNED, USERS, {"kind": rare}))
     assert [each.name for each in verdict.conditions if "segment" in each.name] == ["segment:kind=usual"]
-    assert verdict.why[-1] == "segments not judged, under 500 rows or 50 churned: kind rare (30 rows)"
+    assert verdict.why[-1] == "segments not judged, under 500 rows or 50 churned: kind rare (30 rows, 8 churned)"
 
 
 def test_drawing_rows_of_the_same_users_again_makes_nothing_surer() -> None:

@@ -97,6 +97,17 @@ def test_a_version_that_failed_the_gate_serves_only_by_override(steward: Callabl
     assert (last.step, last.evidence["override"], last.evidence["gate"]) == ("promoted", True, "failed")
 
 
+@pytest.mark.parametrize(("who", "reason", "missing"), [(" ", "fine", "name"), ("ann", "", "reason")])
+def test_nobody_approves_without_a_name_and_a_reason(
+    steward: Callable[..., Steward], who: str, reason: str, missing: str
+) -> None:
+    strict = steward("required")
+    version = taken_in(strict)
+    with pytest.raises(InputError, match=f"a {missing} is needed for the record"):
+        strict.approve(version, who, reason, NOW)
+    assert served(strict) is None
+
+
 def test_a_version_that_never_met_the_gate_needs_an_override(steward: Callable[..., Steward]) -> None:
     free = steward()
     with pytest.raises(InputError, match="version 1 was never judged by the gate; add --override"):
