@@ -1,5 +1,6 @@
 """Contributions as sentences, by the words of the declaration."""
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +17,7 @@ NO_VALUE = np.iinfo(np.int64).min
 """Stands for a missing value among tenths."""
 MAX_TENTHS = 1e15
 NO_FEATURE = -1
+ASIDE = re.compile(r" *\([^()]*\{usual\}[^()]*\)")
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,22 @@ def sentence(feature: Feature, value: float | None, usual: float | None = None) 
     """
     if feature.aggregate is Aggregate.IS:
         return feature.says if value else f"not: {feature.says}"
-    says = feature.says.replace("{usual}", "unknown" if usual is None else _number(usual))
+    says = _with_usual(feature.says, usual)
     if value is None:
         return says.replace("{value}", "(none)")
     shown = f"{feature.cap} or more" if feature.cap and value >= feature.cap else _number(value)
     return says.replace("{value}", shown)
+
+
+def _with_usual(says: str, usual: float | None) -> str:
+    """Return the words with what is usual; where that is not known, an aside about it is left out.
+
+    >>> _with_usual("no activity for {value} days (usually {usual})", None)
+    'no activity for {value} days'
+    """
+    if usual is None:
+        return ASIDE.sub("", says).replace("{usual}", "unknown")
+    return says.replace("{usual}", _number(usual))
 
 
 def _number(value: float) -> str:

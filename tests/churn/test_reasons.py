@@ -68,7 +68,7 @@ def test_the_usual_value_comes_from_the_same_row() -> None:
     assert [row[0].text for row in rows] == [
         "no visit for 12 days (usually 2)",
         "no visit for 12 days (usually 2.5)",
-        "no visit for 12 days (usually unknown)",
+        "no visit for 12 days",
     ]
 
 
