@@ -15,6 +15,7 @@ from compose import (
     letter_commands,
     look_commands,
     model_commands,
+    oracle_command,
     past_commands,
     produce_commands,
     registry_commands,
@@ -159,6 +160,7 @@ main.add_command(produce_commands.import_command)
 main.add_command(produce_commands.oulad)
 main.add_command(dataset_commands.dataset)
 main.add_command(model_commands.train)
+main.add_command(oracle_command.oracle)
 main.add_command(score_command.score)
 main.add_command(registry_commands.models)
 main.add_command(look_commands.tail)

@@ -54,7 +54,7 @@ NEGLIGIBLE = 1e-12
 
 @dataclass
 class Beliefs:
-    """Hypotheses, one row each, in the order of (who, frame); each is believed to its part of the weight.
+    """Hypotheses, one row each; each is believed to its part of the weight.
 
     `weight` [rows, WIDTH] sums to 1 over each who, `cycle` [rows, BILLING_CYCLE_DAYS] over each row.
     """
@@ -72,7 +72,7 @@ class Beliefs:
         return Beliefs(self.who[chosen], self.frame[chosen], self.cycle[chosen], self.weight[chosen])
 
     def merged(self) -> "Beliefs":
-        """Return the rows in order, those of one hypothesis added up and scaled to 1 over each user."""
+        """Return the rows in the order of (who, frame), those of one hypothesis added up and scaled to 1 over each who."""
         mass = self.weight.sum(axis=1)
         total = np.bincount(self.who, mass)[self.who]
         kept = np.flatnonzero(mass > NEGLIGIBLE * total)
@@ -179,7 +179,7 @@ class Observer:
         alike = strangers.where(row)
         met = Beliefs(users[own] + 1, alike.frame, alike.cycle, alike.weight)
         self._known[users + 1] = True
-        self._beliefs = together(self._beliefs, met).merged()
+        self._beliefs = together(self._beliefs, met.merged())
 
     def _grow(self, users: int) -> None:
         if users + 1 > len(self._known):
@@ -198,6 +198,7 @@ class Observer:
     def _engagement(self, seen: Sightings, by_counts: Array) -> Array:
         """Return how likely each engagement is by what was believed and by counts: [seen, E]."""
         rows = np.flatnonzero(np.isin(self._beliefs.who, seen.users + 1))
+        rows = rows[np.argsort(self._beliefs.who[rows], kind="stable")]
         who = self._beliefs.who[rows]
         first = np.flatnonzero(np.diff(who, prepend=-1))
         summed = _added(self._beliefs.weight, rows, np.ones(len(rows)), first)
@@ -228,7 +229,7 @@ class Observer:
         cycle = np.tile(np.eye(BILLING_CYCLE_DAYS)[-self.day % BILLING_CYCLE_DAYS], (len(new.users), 1))
         weight = np.tile(_at_first(), (len(new.users), 1))
         welcomed = Beliefs(new.users + 1, new.plan.astype(np.int64) * 2, cycle, weight)
-        self._beliefs = together(self._beliefs, welcomed).merged()
+        self._beliefs = together(self._beliefs, welcomed)
 
 
 def _of_rows(now: Beliefs, seen: Sightings) -> tuple[NDArray[np.intp], NDArray[np.int8], Numbers]:
