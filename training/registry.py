@@ -49,7 +49,7 @@ class Registry:
     def __init__(self, tracking_uri: str, name: str, models_dir: Path, artifacts_dir: Path) -> None:
         """Remember where things are; connects at the first call."""
         self.name = name
-        self._uri = tracking_uri
+        self._uri = with_driver(tracking_uri)
         self._models_dir = models_dir
         self._artifacts_dir = artifacts_dir
         self._opened: Any = None
@@ -338,6 +338,15 @@ def _third_party_noise() -> Iterator[None]:
         for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning, UserWarning):
             warnings.simplefilter("ignore", category)
         yield
+
+
+def with_driver(uri: str) -> str:
+    """Return the address with the PostgreSQL driver that is installed: one that names none would mean psycopg2.
+
+    >>> with_driver("postgresql://mlflow@db/mlflow")
+    'postgresql+psycopg://mlflow@db/mlflow'
+    """
+    return uri.replace("postgresql://", "postgresql+psycopg://", 1) if uri.startswith("postgresql://") else uri
 
 
 def _require_driver(uri: str) -> None:
