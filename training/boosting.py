@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import lightgbm
 import numpy as np
 
 from churn.additive import AdditiveModel
 from churn.declaration import Declaration
+from churn.errors import InputError
 from churn.layout import Float64s, Floats
 from training.binning import as_inputs, codes_of, edges_of
 from training.calibration import AS_IT_IS, Recalibration
@@ -65,7 +65,8 @@ class Boosted:
 
     settings: Boosting
     edges: list[list[float]]
-    booster: lightgbm.Booster
+    booster: Any
+    """A lightgbm.Booster."""
     trees: int
     losses: tuple[float, ...] = ()
     """Log loss of later rows after each tree, where there were any."""
@@ -98,6 +99,24 @@ class Boosted:
         return sorted(strengths, key=lambda pair: (-strengths[pair], pair))[:count]
 
 
+class NoLightGBMError(InputError):
+    """LightGBM cannot be loaded on this machine."""
+
+
+def library() -> Any:
+    """Return LightGBM, which is loaded when trees are grown and not before.
+
+    Raises:
+        NoLightGBMError: it or a library of the system that it needs is missing.
+    """
+    try:
+        import lightgbm
+    except (ImportError, OSError) as error:
+        hint = "install libgomp (Debian, Ubuntu: apt-get install libgomp1; macOS: brew install libomp)"
+        raise NoLightGBMError(f"LightGBM cannot be loaded: {error}; {hint}") from error
+    return lightgbm
+
+
 def boost(
     rows: Rows,
     settings: Boosting,
@@ -111,6 +130,7 @@ def boost(
         later: rows to judge each tree by.
         pairs: the only pairs of features that a tree may join; None: any.
     """
+    lightgbm = library()
     edges = [edges_of(rows.matrix[:, column], settings.bins) for column in range(rows.matrix.shape[1])]
     parameters = settings.parameters(monotone)
     if pairs is not None:
@@ -130,9 +150,9 @@ def recalibrated(fitted: Boosted, by: Recalibration) -> Boosted:
     return replace(fitted, recalibration=by)
 
 
-def _inputs(rows: Rows, edges: list[list[float]], reference: lightgbm.Dataset | None) -> lightgbm.Dataset:
+def _inputs(rows: Rows, edges: list[list[float]], reference: Any) -> Any:
     inputs = as_inputs(codes_of(rows.matrix, edges), edges)
-    return lightgbm.Dataset(inputs, rows.churned.astype(np.float64), reference=reference, free_raw_data=True)
+    return library().Dataset(inputs, rows.churned.astype(np.float64), reference=reference, free_raw_data=True)
 
 
 def export(

@@ -33,9 +33,23 @@ def search(folds: Sequence[Fold], monotone: Sequence[int]) -> tuple[Boosting, li
         fits = list(threads.map(lambda task: boost(task[0].early, task[1], monotone, task[0].late), tasks))
     by_settings = [fits[start : start + len(folds)] for start in range(0, len(fits), len(folds))]
     best = min(by_settings, key=lambda found: float(_curve(found).min()))
-    trees = int(_curve(best).argmin()) + 1
-    said = [replace(fit, trees=trees).log_odds(fold.late.matrix) for fit, fold in zip(best, folds, strict=True)]
-    return replace(best[0].settings, trees=trees), said
+    kept = _with_few_pairs(best, folds, monotone)
+    trees = int(_curve(kept).argmin()) + 1
+    said = [replace(fit, trees=trees).log_odds(fold.late.matrix) for fit, fold in zip(kept, folds, strict=True)]
+    return replace(kept[0].settings, trees=trees), said
+
+
+def _with_few_pairs(free: Sequence[Boosted], folds: Sequence[Fold], monotone: Sequence[int]) -> list[Boosted]:
+    """Grow again on each fold with only the pairs that its free trees found worth it: then it takes more trees."""
+
+    def grown(task: tuple[Boosted, Fold]) -> Boosted:
+        fit, fold = task
+        trees = replace(fit, trees=int(np.argmin(fit.losses)) + 1)
+        pairs = trees.best_pairs(fold.early.matrix, fit.settings.pairs)
+        return boost(fold.early, fit.settings, monotone, fold.late, pairs)
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return list(threads.map(grown, zip(free, folds, strict=True)))
 
 
 def _curve(fits: Sequence[Boosted]) -> Float64s:

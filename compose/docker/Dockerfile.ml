@@ -6,6 +6,9 @@ COPY requirements.lock /requirements.lock
 RUN python -m venv --without-pip /venv \
     && pip --python /venv/bin/python install --no-cache-dir --no-deps \
        --only-binary :all: --require-hashes --requirement /requirements.lock
+# LightGBM looks for the system's OpenMP, which slim images lack; the wheel of scikit-learn brings the same library.
+RUN mkdir /venv/openmp \
+    && ln -s /venv/lib/python3.11/site-packages/scikit_learn.libs/libgomp-*.so.1.0.0 /venv/openmp/libgomp.so.1
 
 FROM python:3.11.14-slim-bookworm AS runtime
 # A fixed number, because Kubernetes' runAsNonRoot checks numbers and volumes keep them.
@@ -34,5 +37,6 @@ FROM runtime AS ml
 # docker-compose.yml gives the server its own.
 COPY producers producers
 COPY training training
+ENV LD_LIBRARY_PATH=/venv/openmp
 EXPOSE 5000
 CMD ["train"]

@@ -1,5 +1,6 @@
 """Candidates compete on the same folds and are written down so that each could serve."""
 
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -82,3 +83,11 @@ def test_without_room_for_folds_the_baseline_comes_first() -> None:
     assert isinstance(first.model, LogisticModel)
     assert np.isnan(first.fold_loss)
     assert "fold_log_loss" not in first.model.trained
+
+
+def test_without_lightgbm_the_others_compete_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    data, told = rows(100), list[str]()
+    found = compete(data, folds_of(data, 14), ORDER, told.append)
+    assert {each.name for each in found} == {"logistic", "online"}
+    assert any("boosted is left out: LightGBM cannot be loaded" in line and "libgomp" in line for line in told)
