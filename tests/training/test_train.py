@@ -78,6 +78,14 @@ def test_oracle_is_judged_on_the_same_rows_and_wins(report: TrainingReport) -> N
     assert oracle.log_loss < report.evaluation.log_loss
 
 
+def test_the_ideal_observer_is_judged_on_the_same_rows_and_lies_below_the_oracle(report: TrainingReport) -> None:
+    oracle, observer = report.rivals.oracle, report.rivals.observer
+    assert oracle is not None
+    assert observer is not None
+    assert observer.rows == report.evaluation.rows
+    assert oracle.log_loss < observer.log_loss < report.rivals.recency.log_loss
+
+
 def test_every_candidate_is_judged_on_the_hold_out_and_swept(report: TrainingReport) -> None:
     assert {each.name for each in report.candidates} == {"logistic", "boosted", "online"}
     assert report.candidates[0].name == report.chosen
@@ -90,7 +98,7 @@ def test_every_candidate_is_judged_on_the_hold_out_and_swept(report: TrainingRep
 def test_report_reads_as_text_and_as_json(report: TrainingReport) -> None:
     text = report.text()
     assert "recency alone" in text
-    assert "oracle (hidden state)" in text
+    assert text.index("ideal observer of events") < text.index("oracle (hidden state)")
     assert f"{report.chosen} (this model)" in text
     assert "more silence lowers the risk" in text
     assert msgspec.json.decode(report.json())["evaluation"]["rows"] == report.evaluation.rows
