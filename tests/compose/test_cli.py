@@ -134,7 +134,7 @@ def test_a_kafka_that_is_away_is_named(shell: Shell, free_port: int, monkeypatch
 
 
 def test_apply_registers_the_features_and_may_be_repeated(shell: Shell) -> None:
-    said = f"Feast project {shell.variables['CHURN_FEAST_PROJECT']}: 71 features in service churn_v1\n"
+    said = f"Feast project {shell.variables['CHURN_FEAST_PROJECT']}: 75 features in service churn_v1\n"
     assert shell.succeed("apply") == said
     assert shell.succeed("seed") == f"all topics exist\n{said}"
 
