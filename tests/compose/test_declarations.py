@@ -99,7 +99,7 @@ def test_oulad_rows_become_features_of_enrolments(shells: dict[str, Shell], tmp_
     for name, text in OULAD.items():
         (tmp_path / name).write_text(text)
     said = shells["oulad"].succeed("oulad", str(tmp_path))
-    assert said.startswith(f"{tmp_path}: 8 events published from 2013-01-27 to 2013-02-13")
+    assert said.startswith(f"{tmp_path}: 12 events published from 2013-01-27 to 2013-02-13")
     found = wait_for(shells["oulad"], "BBB-2013B-7", "days_since_last_activity", 2.0)
     expected = {
         "active_days_7d": 1.0, "active_days_14d": 2.0, "visits_7d": 1.0, "visits_14d": 4.0,
@@ -109,6 +109,7 @@ def test_oulad_rows_become_features_of_enrolments(shells: dict[str, Shell], tmp_
         "days_since_last_quiz": 12.0, "days_since_last_content": None, "days_since_last_submission": 0.0,
         "submissions_14d": 1.0, "score_30d": 80.0, "days_late_30d": 3.0, "days_early_30d": 0.0,
         "clicks_total": 12.0, "visits_total": 4.0, "registration_running": 1.0, "registration_unregistered": 0.0,
+        "missed_deadlines_30d": 1.0, "days_since_deadline": 3.0, "submissions_per_deadline": 1.0, "gap_mean": 10.0,
     }  # fmt: skip
     assert {name: found[name] for name in expected} == expected
 
