@@ -18,7 +18,7 @@ from compose.demo import Demo, Plan, finish, stack_of
 from compose.progress import Progress
 
 DECLARATION = "feature_repo/declarations/oulad.yaml"
-SNAPSHOT_DAYS = range(15, 211, 15)
+TRAIN_DAYS, TEST_DAYS = range(15, 211, 5), range(15, 211, 15)
 BETWEEN = datetime(2013, 10, 1, tzinfo=UTC)
 BARS = {
     "recency alone": (0.796, None),
@@ -63,8 +63,8 @@ def lasting(oulad: Path, presentation: str) -> dict[str, int]:
     return dict(zip(chosen["user_id"], chosen["presentation_length_days"].astype(int), strict=True))
 
 
-def snapshots(demo: Demo, oulad: Path, presentation: str) -> list[Any]:
-    """Return the labelled population of a presentation on days 15, 30, ... 210, from the archive."""
+def snapshots(demo: Demo, oulad: Path, presentation: str, days: range) -> list[Any]:
+    """Return the labelled population of a presentation on these days, from the archive."""
     from feature_repo.archive import files
     from feature_repo.declared import load
     from producers.oulad import presentation_start
@@ -77,7 +77,7 @@ def snapshots(demo: Demo, oulad: Path, presentation: str) -> list[Any]:
     with tempfile.TemporaryDirectory() as scratch:
         paths = files(demo.settings.archive_dir)
         with DataSet(load(demo.settings.declaration), paths, Path(scratch)) as data:
-            for part in data.parts([start + day for day in SNAPSHOT_DAYS], Sampling(True, True)):
+            for part in data.parts([start + day for day in days], Sampling(True, True)):
                 day = part.as_of_day - start
                 kept = np.array([lengths.get(user, 0) >= day + 30 for user in part.users], dtype=np.bool_)
                 found.append((part, kept))
@@ -91,7 +91,7 @@ def train(demo: Demo, oulad: Path) -> None:
     from training.candidates import Order, compete
     from training.rows import Rows, folds_of, hashes_of
 
-    parts = snapshots(demo, oulad, "2013B")
+    parts = snapshots(demo, oulad, "2013B", TRAIN_DAYS)
     rows = Rows(
         np.concatenate([part.matrix[kept] for part, kept in parts]),
         np.concatenate([part.churned[kept] for part, kept in parts]),
@@ -129,7 +129,7 @@ def streamed_scores(demo: Demo, as_of_us: Sequence[int]) -> dict[int, dict[str, 
 
 def judge(demo: Demo, oulad: Path) -> dict[str, Any]:
     """Compare the streamed scores of 2013J with what happened; prints them beside the bars."""
-    parts = snapshots(demo, oulad, "2013J")
+    parts = snapshots(demo, oulad, "2013J", TEST_DAYS)
     times = sorted({part.as_of_day * 86_400_000_000 for part, _ in parts})
     scores = streamed_scores(demo, times)
     said, happened, missing = [], [], 0

@@ -11,6 +11,7 @@ from churn.model import Model, scorer_of
 SWEPT_ROWS = 500
 STEPS = 40
 TOLERANCE = 1e-9
+OWN_SILENCE = frozenset({Aggregate.SILENCE_TO_MEAN, Aggregate.SILENCE_TO_LONGEST, Aggregate.SILENCE_SURPRISE})
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,10 @@ class Sweep:
 
 
 def silence_features(declaration: Declaration) -> tuple[bool, ...]:
-    """Return, for each feature, whether it counts days since the last activity."""
+    """Return, for each feature, whether it measures the present silence: in days, or against the user's own pauses."""
     return tuple(
-        f.aggregate is Aggregate.DAYS_SINCE_LAST and f.source == ACTIVITY_COUNTER for f in declaration.features
+        f.source == ACTIVITY_COUNTER and (f.aggregate is Aggregate.DAYS_SINCE_LAST or f.aggregate in OWN_SILENCE)
+        for f in declaration.features
     )
 
 

@@ -64,11 +64,15 @@ class Rows:
 
 @dataclass(frozen=True)
 class Fold:
-    """Rows to learn from and rows to judge by, of later days or of other users."""
+    """Rows to learn from and rows to judge by, of later days or of other users.
+
+    `share` is how many of all rows are learnt from.
+    """
 
     early: Rows
     late: Rows
     kind: str
+    share: float = 1.0
 
 
 def folds_of(rows: Rows, horizon_days: int, most: int = FOLD_ROWS) -> list[Fold]:
@@ -80,8 +84,13 @@ def folds_of(rows: Rows, horizon_days: int, most: int = FOLD_ROWS) -> list[Fold]
     where a next cohort wants 400.
     """
     found = [*_by_time(rows, horizon_days), *_by_user(rows)]
-    thin = [Fold(each.early.thinned(most), each.late.thinned(most), each.kind) for each in found]
+    thin = [_thinned(each, most, len(rows)) for each in found]
     return [each for each in thin if each.early.has_both_classes and each.late.has_both_classes]
+
+
+def _thinned(fold: Fold, most: int, whole: int) -> Fold:
+    early = fold.early.thinned(most)
+    return Fold(early, fold.late.thinned(most), fold.kind, len(early) / max(1, whole))
 
 
 def _by_time(rows: Rows, horizon_days: int) -> Iterator[Fold]:

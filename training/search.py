@@ -23,6 +23,8 @@ SETTINGS = tuple(
 DEFAULT = Boosting(trees=150, min_leaf=100, l2=5.0, columns=0.5)
 """Without room for folds."""
 PAIR_ROWS = 60_000
+MOST_GROWTH = 2.0
+"""All rows bear more trees than a part of them does: in proportion, as is usual after halving, but nobody knows how long."""
 AT_ONCE = 2
 """Fits side by side, one thread each."""
 
@@ -39,7 +41,11 @@ def search(folds: Sequence[Fold], monotone: Sequence[int]) -> tuple[Boosting, li
     kept = _with_few_pairs(best, folds, monotone)
     trees = _trees(kept, folds)
     said = [replace(fit, trees=trees).log_odds(fold.late.matrix) for fit, fold in zip(kept, folds, strict=True)]
-    return replace(kept[0].settings, trees=trees), said
+    return replace(kept[0].settings, trees=round(trees * _growth(folds))), said
+
+
+def _growth(folds: Sequence[Fold]) -> float:
+    return min(MOST_GROWTH, 1 / float(np.mean([fold.share for fold in folds])))
 
 
 def _with_few_pairs(free: Sequence[Boosted], folds: Sequence[Fold], monotone: Sequence[int]) -> list[Boosted]:

@@ -40,6 +40,8 @@ TINY = [
     "--api-rate=50",
     "--api-seconds=1",
     "--batch-users=3000",
+    "--dataset-users=500",
+    "--dataset-days=80",
 ]
 # What may well be nothing on a good day, or no number at all.
 MAY_BE_ZERO = {"api.failed", "machine.load_average_1_minute", "api.generator_late_p99_ms"}
