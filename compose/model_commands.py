@@ -16,6 +16,9 @@ from compose.registry_commands import evidence_of, how_to_promote, publish_card,
 @click.command()
 @click.option("--as-of", "as_ofs", type=click.DateTime(["%Y-%m-%d"]), multiple=True, help="snapshot (repeatable)")
 @click.option("--promote/--no-promote", default=True, help="let it serve when it passes the gate")
+@click.option(
+    "--cohorts", is_flag=True, help="users begin and end together, as in a course: choose settings on other users"
+)
 @click.option("--truth/--no-truth", default=True, help="show the oracle when a truth folder is there")
 @HORIZON
 @json_option
@@ -37,6 +40,7 @@ def train(settings: Settings, /, json_file: Path | None, **options: Any) -> None
         now=datetime.now(UTC),
         as_ofs=[moment.date() for moment in options["as_ofs"]] or None,
         user_ttl_days=settings.user_ttl_days,
+        cohorts=options["cohorts"],
         truth_dir=truth if options["truth"] and truth.exists() else None,
         progress=Progress("train").show,
     )

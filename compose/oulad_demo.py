@@ -101,7 +101,7 @@ def train(demo: Demo, oulad: Path) -> None:
     declaration, steward = load(demo.settings.declaration), steward_of(demo.settings)
     facts: dict[str, str | float | int] = {"data": "OULAD 2013B", "rows": len(rows), "horizon_days": 30}
     order = Order(steward.registry.name, declaration, facts)
-    best = compete(rows, folds_of(rows, 30), order, demo.say)[0]
+    best = compete(rows, folds_of(rows, 30, cohorts=True), order, demo.say)[0]
     version = steward.registry.register(best.model, facts, {}, {"business": "oulad"}, {})
     demo.say(
         f"trained on {len(rows):,} snapshots of 2013B, {rows.churned.mean():.1%} churned; {best.name} did best on the folds"

@@ -75,15 +75,16 @@ class Fold:
     share: float = 1.0
 
 
-def folds_of(rows: Rows, horizon_days: int, most: int = FOLD_ROWS) -> list[Fold]:
+def folds_of(rows: Rows, horizon_days: int, most: int = FOLD_ROWS, cohorts: bool = False) -> list[Fold]:
     """Return the folds that settings are chosen on; none when there is no room for any.
 
     Two time-ordered ones ask for what still holds later; where users are known, their two halves ask for what holds for
     others at the same times. A model is used on both, and one kind alone misleads: snapshots of one cohort that ages
     together (a course) make every later day a foreign country, and the time-ordered folds stop boosting after 20 trees
-    where a next cohort wants 400.
+    where a next cohort wants 400. With `cohorts` users begin and end together, and those to come are other users at
+    the same ages: then only the halves are asked.
     """
-    found = [*_by_time(rows, horizon_days), *_by_user(rows)]
+    found = [*(() if cohorts else _by_time(rows, horizon_days)), *_by_user(rows)]
     thin = [_thinned(each, most, len(rows)) for each in found]
     return [each for each in thin if each.early.has_both_classes and each.late.has_both_classes]
 

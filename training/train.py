@@ -61,6 +61,7 @@ def train(
     threshold: float = 0.5,
     truth_dir: Path | None = None,
     user_ttl_days: int = 0,
+    cohorts: bool = False,
     progress: Progress = lambda _: None,
 ) -> TrainingReport:
     """Train candidates on the archive and register the best on time-ordered folds as challenger.
@@ -70,6 +71,7 @@ def train(
         threshold: probability from which a user counts as predicted to churn in accuracy, precision and recall.
         truth_dir: truth of a synthetic business, for the oracle's line in the report.
         user_ttl_days: silence after which the stream forgets a user; 0: never.
+        cohorts: users begin and end together, as in a course; settings are chosen on other users, not on later days.
 
     Raises:
         DataError: the archive is empty, too short for a time-ordered test, holds one class only, or fails its checks.
@@ -88,7 +90,9 @@ def train(
     data_set = examined_material(declaration, archived, material, user_ttl_days)
     facts = _facts(now, material, horizon) | {"data_fingerprint": data_set.fingerprint.id}
     rows = material.train.rows
-    found = compete(rows, folds_of(rows, horizon), Order(registry.name, declaration, facts), watch.step)
+    found = compete(
+        rows, folds_of(rows, horizon, cohorts=cohorts), Order(registry.name, declaration, facts), watch.step
+    )
     watch.step("evaluating on the hold-out")
     judges = Judges(registry, declaration, material, threshold, truth_dir)
     report = _report(declaration, now, material, found, judges)

@@ -32,6 +32,16 @@ def test_rows_of_unknown_users_are_split_by_time_only() -> None:
     assert {fold.kind for fold in folds_of(plain, 14)} == {"later days"}
 
 
+def test_cohorts_that_age_together_are_asked_for_other_users_only() -> None:
+    assert {fold.kind for fold in folds_of(rows(10, 30), 14, cohorts=True)} == {"other users"}
+
+
+def test_a_fold_knows_which_share_of_all_rows_it_learns_from() -> None:
+    data = rows(10, 30)
+    folds = folds_of(data, 14, most=50)
+    assert {round(fold.share, 4) for fold in folds} == {round(50 / len(data), 4)}
+
+
 def test_folds_of_one_class_are_left_out() -> None:
     data = rows(10, 30)
     assert folds_of(Rows(data.matrix, np.zeros(len(data), np.bool_), data.days, data.users), 14) == []
