@@ -52,7 +52,7 @@ def ages_of(calendars: Int64s, day: int) -> UInt64s:
     """Return calendars as seen on `day`: the highest bit is that day, the next one the day before, down to 62 days ago.
 
     >>> hex(ages_of(np.array([0b1011]), 3)[0])
-    '0xd000000000000000'
+    '0xb000000000000000'
     """
     bits, up = calendars.view(np.uint64), np.uint64(SLOT_MASK - (day & SLOT_MASK))
     # A shift by 64 is undefined; by 63 and then by one more it is not.

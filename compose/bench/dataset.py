@@ -57,5 +57,5 @@ def _built(folder: Path, events: int) -> dict[str, Any]:
     }
 
 
-def _size_mib(folder: Path) -> int:
-    return round(sum(path.stat().st_size for path in folder.rglob("*.parquet")) / MIB)
+def _size_mib(folder: Path) -> float:
+    return round(sum(path.stat().st_size for path in folder.rglob("*.parquet")) / MIB, 3)

@@ -19,7 +19,7 @@ from compose.kafka import KafkaServer
 from compose.local import free_ports
 from compose.redis_server import RedisServer
 from compose.topic_admin import ensure_topics
-from tests.api.building import champion, settings, vectors, write_user
+from tests.api.building import DECLARATION, champion, settings, vectors, write_user
 from tests.api.serving import served
 from tests.api.streaming import promote, publish, score
 
@@ -135,7 +135,7 @@ def test_a_user_of_the_table_is_looked_up_by_a_click(watched: Watched, tmp_path:
     expect(answer.locator("h3")).to_have_text("anna", timeout=WAIT_MS)
     expect(answer.locator(".tag")).to_have_text("high risk")
     expect(answer.locator(".reasons li")).to_have_count(6)
-    expect(answer.locator("summary")).to_have_text("All 71 features")
+    expect(answer.locator("summary")).to_have_text(f"All {len(DECLARATION.features)} features")
     expect(answer.locator(".reasons li").first).to_have_text(re.compile(r"(raises|lowers) the risk, [+-]\d+\.\d\d$"))
     assert_adds_up(answer.locator(".account").inner_text())
     page.screenshot(path=tmp_path / "live.png", full_page=True)

@@ -44,7 +44,12 @@ TINY = [
     "--dataset-days=80",
 ]
 # What may well be nothing on a good day, or no number at all.
-MAY_BE_ZERO = {"api.failed", "machine.load_average_1_minute", "api.generator_late_p99_ms"}
+MAY_BE_ZERO = {
+    "api.failed",
+    "machine.load_average_1_minute",
+    "api.generator_late_p99_ms",
+    "reasons.logistic.pairs",
+}
 # The system counts CPU in steps of 10 ms, which is more than the least of these loads need.
 COARSE = ("cpu", "busiest_worker_share", "worker_rss_bytes_per_user")
 

@@ -255,7 +255,8 @@ def test_the_audit_command_names_a_corrupted_value_and_fails(told: Told, tmp_pat
     assert "vectors are not what the archive says" in result.stderr
     assert f"\n  {user}: minutes_" in result.stdout
     wrong = set(json.loads(file.read_text())["mismatches"])
-    assert {"minutes_30d"} <= wrong <= {"minutes_7d", "minutes_14d", "minutes_30d", "minutes_trend"}
+    assert {"minutes_30d"} <= wrong
+    assert all(name.startswith("minutes_") for name in wrong)
 
 
 def add_a_minute(archive: Path) -> str:

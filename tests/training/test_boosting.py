@@ -88,7 +88,7 @@ def test_a_constraint_keeps_the_risk_from_falling() -> None:
 
 def test_more_silence_is_constrained_by_what_it_counts(elearning: Declaration) -> None:
     constrained = [n for n, sign in zip(elearning.feature_names, monotone_of(elearning), strict=True) if sign]
-    assert constrained == ["days_since_last_activity"]
+    assert constrained == ["days_since_last_activity", "silence_to_mean", "silence_to_longest", "silence_surprise"]
 
 
 def test_the_same_rows_give_the_same_bytes_in_another_process() -> None:
