@@ -89,10 +89,8 @@ def train(
     watch.step("checking the data")
     data_set = examined_material(declaration, archived, material, user_ttl_days)
     facts = _facts(now, material, horizon) | {"data_fingerprint": data_set.fingerprint.id}
-    rows = material.train.rows
-    found = compete(
-        rows, folds_of(rows, horizon, cohorts=cohorts), Order(registry.name, declaration, facts), watch.step
-    )
+    rows, order = material.train.rows, Order(registry.name, declaration, facts)
+    found = compete(rows, folds_of(rows, horizon, cohorts=cohorts), order, watch.step)
     watch.step("evaluating on the hold-out")
     judges = Judges(registry, declaration, material, threshold, truth_dir)
     report = _report(declaration, now, material, found, judges)
