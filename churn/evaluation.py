@@ -81,8 +81,18 @@ def log_loss(churned: Mask, probability: Float64s) -> float:
     >>> round(log_loss(np.array([True, False]), np.array([0.5, 0.5])), 6)
     0.693147
     """
-    said = np.clip(np.where(churned, probability, 1.0 - probability), CLIP, 1.0)
-    return float(-np.log(said).mean())
+    return float(losses(churned, probability).mean())
+
+
+def losses(churned: Mask, probability: Float64s) -> Float64s:
+    """Return each row's negative log-likelihood in nats; their mean is the log loss.
+
+    >>> losses(np.array([True, False]), np.array([0.5, 0.5])).round(4).tolist()
+    [0.6931, 0.6931]
+    """
+    said = np.where(churned, probability, 1.0 - probability)
+    lost: Float64s = -np.log(np.clip(said, CLIP, 1.0))
+    return lost
 
 
 def auc(churned: Mask, probability: Float64s) -> float:

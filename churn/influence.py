@@ -7,19 +7,8 @@ infinitesimal jackknife). Influences of a measure sum to 0; of AUC they are DeLo
 import numpy as np
 import numpy.typing as npt
 
-from churn.evaluation import CLIP, Mask
+from churn.evaluation import Mask
 from churn.layout import Float64s
-
-
-def losses(churned: Mask, probability: Float64s) -> Float64s:
-    """Return each row's negative log-likelihood in nats; their mean is the log loss.
-
-    >>> losses(np.array([True, False]), np.array([0.5, 0.5])).round(4).tolist()
-    [0.6931, 0.6931]
-    """
-    said = np.where(churned, probability, 1.0 - probability)
-    lost: Float64s = -np.log(np.clip(said, CLIP, 1.0))
-    return lost
 
 
 def auc_influence(churned: Mask, probability: Float64s) -> Float64s:

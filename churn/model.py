@@ -21,7 +21,7 @@ from churn.logistic import LogisticForm, LogisticModel, signed_log1p
 
 __all__ = [
     "GOLDEN_TOLERANCE", "AdditiveModel", "Float64s", "GoldenRow", "LogisticModel", "Model", "Scored", "Scorer", "decode",
-    "encode", "scorer_of", "sha256", "signed_log1p", "strongest", "vector_of",
+    "encode", "sha256", "signed_log1p", "strongest", "vector_of",
 ]  # fmt: skip
 
 Model = LogisticModel | AdditiveModel
@@ -71,11 +71,6 @@ class Scorer:
 
 
 NOTHING = np.zeros(0)
-
-
-def scorer_of(model: Model, version: str) -> Scorer:
-    """Return what applies the model."""
-    return Scorer(model, version)
 
 
 def strongest(contributions: Float64s, count: int) -> npt.NDArray[np.intp]:

@@ -44,10 +44,6 @@ class Explainer:
         shares = np.take_along_axis(contributions, columns, axis=1)
         return Explained(self._named(matrix, columns, shares), others(contributions, shares))
 
-    def reasons(self, matrix: Floats, contributions: Float64s, count: int = TOP_REASONS) -> list[list[Reason]]:
-        """Return the `count` strongest reasons of each row, strongest first."""
-        return self.explained(matrix, contributions, count).reasons
-
     def _named(self, matrix: Floats, columns: npt.NDArray[np.intp], shares: Float64s) -> list[list[Reason]]:
         # One flat list of each part, put together by loops in C: 1 us a row, where a call a reason takes 3.
         reasons = list(

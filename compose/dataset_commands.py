@@ -48,6 +48,7 @@ def of_horizon(settings: Settings, horizon_days: int | None) -> tuple[Declaratio
 @click.option("--engine", type=click.Choice(["duckdb", "spark"]), default="duckdb", show_default=True)
 @click.option("--master", default=LOCAL, show_default=True, help="spark: where it runs")
 @click.option("--out", type=click.Path(path_type=Path), help="the folder to be made")
+@click.option("--feast", "into_feast", is_flag=True, help="put the vectors where get_historical_features reads, too")
 @click.option("--population/--everybody", default=False, help="only who was active in the horizon before")
 @AS_OFS
 @HORIZON
@@ -66,6 +67,8 @@ def dataset(context: click.Context, /, json_file: Path | None, **options: Any) -
     wanted = wanted_of(context.obj, options["as_ofs"], options["horizon_days"], Progress("dataset").show)
     seen = time.monotonic()
     facts = _build(wanted, options)
+    if options["into_feast"]:
+        click.echo(_put_into_feast(context.obj, wanted.declaration, options["out"], str(facts["id"])))
     seconds = {"looking_seconds": round(seen - began, 1), "building_seconds": round(time.monotonic() - seen, 1)}
     write_figures(json_file, facts | {"seconds": seconds})
 
@@ -114,10 +117,10 @@ def wanted_of(
     Raises:
         DataError: the archive is too short for any, and `enough` are asked for.
     """
+    from churn.days import day_number
     from feature_repo.archive import files
     from training.profile import profile_of
     from training.split import Bounds, history_days
-    from training.train import day_number
 
     declaration, _ = of_horizon(settings, horizon_days)
     archived = files(settings.archive_dir)
@@ -157,6 +160,14 @@ def _build(wanted: Wanted, options: Mapping[str, Any]) -> dict[str, Any]:
         write_manifest(folder, facts)
     click.echo(f"{rows:,} rows in {options['out']}; {fingerprint.text()}")
     return facts
+
+
+def _put_into_feast(settings: Settings, declaration: Declaration, folder: Path, name: str) -> str:
+    from feature_repo.offline import vectors_folder
+    from training.feast_history import put_into_feast
+
+    rows = put_into_feast(folder, declaration, settings.data_dir, f"dataset-{name}")
+    return f"{rows:,} vectors for get_historical_features in {vectors_folder(settings.data_dir)}"
 
 
 def _by_duckdb(wanted: Wanted, sampling: "Sampling", folder: Path, scratch: Path) -> int:

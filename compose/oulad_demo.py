@@ -65,11 +65,11 @@ def lasting(oulad: Path, presentation: str) -> dict[str, int]:
 
 def snapshots(demo: Demo, oulad: Path, presentation: str, days: range) -> list[Any]:
     """Return the labelled population of a presentation on these days, from the archive."""
+    from churn.days import day_number
     from feature_repo.archive import files
     from feature_repo.declared import load
     from producers.oulad import presentation_start
     from training.dataset import DataSet, Sampling
-    from training.train import day_number
 
     start = day_number(presentation_start(presentation).date())
     lengths = lasting(oulad, presentation)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from churn.errors import DataError
-from churn.model import Model, Scorer, decode, scorer_of, sha256
+from churn.model import Model, Scorer, decode, sha256
 from churn.scores import Champion
 from feature_repo.manifest import MANIFEST_FILE, MODEL_FILE, Signature, check_files, check_signature, files_of, read
 
@@ -77,7 +77,7 @@ def load(models_dir: Path, champion: Champion, feature_set_version: str, expecte
     if model.feature_set_version != feature_set_version:
         seen = f"{model.feature_set_version}, this declaration is {feature_set_version}"
         raise DataError(f"{folder}: the model reads feature set {seen}; train a model for this declaration")
-    scorer = scorer_of(model, champion.version)
+    scorer = Scorer(model, champion.version)
     scorer.verify()
     return scorer
 

@@ -12,8 +12,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from churn.evaluation import CALIBRATION_BINS, Mask, evaluate
-from churn.influence import auc_influence, average_precision_influence, losses
+from churn.evaluation import CALIBRATION_BINS, Mask, evaluate, losses
+from churn.influence import auc_influence, average_precision_influence
 from churn.layout import Float64s
 
 RESAMPLES = 1000

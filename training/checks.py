@@ -1,7 +1,6 @@
 """Checks of what an archive's events hold: pure functions of a profile, each with a verdict and what to do."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -13,7 +12,6 @@ MOST_REPEATED, MOST_OUTSIDE = 0.001, 0.001
 """Share of events: a few escape the duplicate horizon, or were accepted under wider limits; more is a fault."""
 MOST_UNDECLARED, MOST_MISSING = 0.2, 0.5
 SHOWN = 5
-DAY_ZERO = date(1970, 1, 1)
 REQUIRED: Mapping[str, str] = {
     "partition": "INTEGER",
     "offset": "BIGINT",
@@ -159,8 +157,3 @@ def listed(texts: Iterable[str]) -> str:
     found = list(texts)
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return ", ".join(found[:SHOWN]) + more
-
-
-def iso(day: int) -> str:
-    """Return the date of a UTC day number."""
-    return (DAY_ZERO + timedelta(days=day)).isoformat()

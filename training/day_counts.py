@@ -20,6 +20,7 @@ import numpy.typing as npt
 from churn.declaration import ACTIVITY_COUNTER
 from churn.errors import DataError
 from churn.layout import Int32s, Int64s, Layout
+from training.quoting import quoted_text
 
 MEMORY_LIMIT = "2GB"
 """Beyond it DuckDB sorts and aggregates on disk, in the scratch folder."""
@@ -168,7 +169,7 @@ def _stack(columns: Sequence[npt.ArrayLike], rows: int) -> Int64s:
 
 def events_of(files: Sequence[Path]) -> str:
     """Return the query of all events of archive files."""
-    listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
+    listed = ", ".join(quoted_text(str(path)) for path in files)
     return f"SELECT * FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"  # noqa: S608  # the paths are quoted
 
 

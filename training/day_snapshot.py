@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from churn.days import day_number, iso
 from churn.declaration import Declaration
 from churn.errors import DataError, OutageError
 from churn.labels import Mask
@@ -197,11 +198,11 @@ def _build(draft: Draft, source: Source, digest: str, progress: Progress) -> Non
         counts, total = data.counts, len(data.counts.users)
         users = population = 0
         with SnapshotFile(draft, source.declaration.feature_names) as file:
-            for part in data.parts([(source.as_of - date(1970, 1, 1)).days]):
+            for part in data.parts([day_number(source.as_of)]):
                 file.add(part.users, part.matrix, part.population)
                 users, population = users + len(part), population + int(part.population.sum())
                 progress(f"vectors of {users:,} users of {total:,}")
-        first, last = (np.datetime64(day, "D").item().isoformat() for day in (counts.first_day, counts.last_day))
+        first, last = (iso(day) for day in (counts.first_day, counts.last_day))
         events = counts.events
     name, sha = draft.place(FILE)
     names, version = list(source.declaration.feature_names), source.declaration.feature_set_version

@@ -3,13 +3,13 @@
 import hashlib
 import subprocess
 from collections.abc import Sequence
-from datetime import date, timedelta
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import msgspec
 
+from churn.days import iso
 from churn.declaration import Declaration
 from training.profile import Profile
 
@@ -23,10 +23,10 @@ COMPUTING = (
     "churn/rhythm.py",
     "training/dataset.py",
     "training/day_counts.py",
+    "training/quoting.py",
     "training/reduction.py",
 )
 """The modules that turn events into vectors and labels."""
-DAY_ZERO = date(1970, 1, 1)
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
@@ -78,8 +78,8 @@ def fingerprint_of(
     """Return the fingerprint of snapshots (UTC day numbers) of an archive."""
     return Fingerprint(
         content=profile.content,
-        archive_from=_iso(profile.days[0]),
-        archive_until=_iso(profile.days[1]),
+        archive_from=iso(profile.days[0]),
+        archive_until=iso(profile.days[1]),
         events=profile.events,
         users=profile.users,
         declaration_version=declaration.version,
@@ -87,7 +87,7 @@ def fingerprint_of(
         horizon_days=declaration.label.horizon_days,
         code=code_version(),
         commit=commit(),
-        snapshots=tuple(_iso(day) for day in snapshots),
+        snapshots=tuple(iso(day) for day in snapshots),
         share=share,
         user_ttl_days=user_ttl_days,
     )
@@ -117,7 +117,3 @@ def commit() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return answer.stdout.strip() if answer.returncode == 0 else ""
-
-
-def _iso(day: int) -> str:
-    return (DAY_ZERO + timedelta(days=day)).isoformat()

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from churn.evaluation import CALIBRATION_BINS, Mask, auc, calibration_table, expected_calibration_error
-from churn.influence import auc_influence, losses
+from churn.evaluation import CALIBRATION_BINS, Mask, auc, calibration_table, expected_calibration_error, losses
+from churn.influence import auc_influence
 from churn.layout import Float64s
 from training.bootstrap import RESAMPLES, SEED, Interval, Users, by_spread, gaps, percentiles, resampled
 

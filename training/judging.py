@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from churn.days import iso
 from churn.declaration import Declaration
 from churn.errors import DataError
 from churn.evaluation import Evaluation, evaluate
@@ -17,7 +18,6 @@ from training.material import Material
 from training.registry import Registry
 from training.report import Rivals
 from training.segments import segments
-from training.split import iso
 from training.truth import OBSERVABLE, true_probabilities
 
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from churn.days import day_number, iso
 from churn.declaration import Declaration
 from churn.errors import DataError
 from training.dataset import DataSet, Sampling
 from training.examined import Examined, examined
 from training.rows import Rows, hashes_of
-from training.split import Bounds, Split, history_days, iso
+from training.split import Bounds, Split, history_days
 
 MAX_TRAIN_ROWS = 300_000
 """Beyond it a fixed sample by hash of user and snapshot is taken: 300,000 rows pin 60 weights to the third digit."""
 MAX_TEST_ROWS = 300_000
-DAY_ZERO = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Material:
 
 
 def material_of(data: DataSet, split: Split, horizon_days: int) -> Material:
+    """Return the labelled rows of both sides; raises as `gather`."""
     train_part = gather(data, split.train, horizon_days, MAX_TRAIN_ROWS)
     test_part = gather(data, split.test, horizon_days, MAX_TEST_ROWS)
     counts = data.counts
@@ -54,6 +55,7 @@ def material_of(data: DataSet, split: Split, horizon_days: int) -> Material:
 def examined_material(
     declaration: Declaration, archived: Sequence[Path], material: Material, user_ttl_days: int
 ) -> Examined:
+    """Check the archive with the labels of the material, and name the data; raises DataError when a check fails."""
     train_part, test = material.train, material.test
     days = np.concatenate([train_part.rows.days, test.rows.days])
     churned = np.concatenate([train_part.rows.churned, test.rows.churned])
@@ -61,6 +63,11 @@ def examined_material(
 
 
 def snapshots_of(data: DataSet, declaration: Declaration, as_ofs: Sequence[date] | None) -> tuple[int, ...]:
+    """Return the midnights to learn from and judge by, weekly unless they are named.
+
+    Raises:
+        DataError: a named one lies too near an end of the archive.
+    """
     counts, horizon = data.counts, declaration.label.horizon_days
     bounds = Bounds(counts.first_day, counts.last_day, horizon, history_days(declaration))
     return bounds.weekly() if as_ofs is None else bounds.checked([day_number(day) for day in as_ofs])
@@ -87,12 +94,3 @@ def gather(data: DataSet, days: Sequence[int], horizon_days: int, limit: int) ->
     rows = Rows(matrix, np.concatenate([part.churned for part in parts]), at, hashes_of(users))
     silent = np.concatenate([part.silent_days for part in parts])
     return Gathered(rows, users, silent, share)
-
-
-def day_number(day: date) -> int:
-    """Return days since 1970.
-
-    >>> day_number(date(1970, 1, 31))
-    30
-    """
-    return (day - DAY_ZERO).days

@@ -6,7 +6,7 @@ import numpy as np
 
 from churn.declaration import ACTIVITY_COUNTER, Aggregate, Declaration, Feature
 from churn.layout import Floats
-from churn.model import Model, scorer_of
+from churn.model import Model, Scorer
 
 SWEPT_ROWS = 500
 STEPS = 40
@@ -86,7 +86,7 @@ def _sweep(model: Model, silence: Silence, matrix: Floats) -> Sweep:
     known = matrix[days >= 1]
     rows, seen = known[:: max(1, len(known) // SWEPT_ROWS)][:SWEPT_ROWS], np.unique(days[~np.isnan(days)])
     values = seen[np.unique(np.linspace(0, len(seen) - 1, STEPS).round().astype(np.intp))] if len(seen) else seen
-    scorer, said = scorer_of(model, ""), []
+    scorer, said = Scorer(model, ""), []
     for value in values.tolist():
         scored = scorer.score(silence.moved(rows, value))
         said.append(scored.base + scored.contributions.sum(axis=1))

@@ -17,6 +17,7 @@ from churn.declaration import Declaration
 from churn.errors import DataError
 from churn.layout import DAY_US
 from training.day_counts import BATCH_BYTES, MEMORY_LIMIT, Progress, batches_of, events_of
+from training.quoting import quoted_name, quoted_text
 
 IDENTITY = ("event_id", "user_id", "event_type", "occurred_at")
 """An event without one of these is none."""
@@ -138,7 +139,7 @@ class Reader:
         """Note what the rows hold; returns the sum of their hashes."""
         columns = [str(name) for name, *_ in self.database.execute(f"DESCRIBE {events_of(self.files)}").fetchall()]
         asked = {**dict(_facts(columns)), **dict(self._of_measures(columns)), **dict(self._of_attributes(columns))}
-        listed = ", ".join(f"{query} AS {_name(name)}" for name, query in asked.items())
+        listed = ", ".join(f"{query} AS {quoted_name(name)}" for name, query in asked.items())
         query = f"""SELECT event_type, epoch_us(occurred_at) // {DAY_US} AS day, "partition", {listed}
             FROM ({events_of(self.files)}) GROUP BY ALL"""  # noqa: S608  # names and texts are quoted
         cursor = self.database.execute(query)
@@ -186,7 +187,7 @@ class Reader:
         for event in self.declaration.events.values():
             for name, measure in event.measures.items():
                 limits[name].append(
-                    f"WHEN {_text(event.name)} THEN NOT {{value}} BETWEEN {measure.minimum!r} AND {measure.maximum!r}"
+                    f"WHEN {quoted_text(event.name)} THEN NOT {{value}} BETWEEN {measure.minimum!r} AND {measure.maximum!r}"
                 )
         for name, cases in limits.items():
             value = _value("measure", name, columns)
@@ -203,7 +204,7 @@ class Reader:
             value = _value("attribute", name, columns)
             if value is None:
                 continue
-            unknown = f"{value} NOT IN ({', '.join(map(_text, known))})"
+            unknown = f"{value} NOT IN ({', '.join(map(quoted_text, known))})"
             yield f"present {name}", f"count({value})"
             yield f"undeclared {name}", f"count(*) FILTER ({unknown})"
             yield f"examples {name}", f"min({value}, {EXAMPLES}) FILTER ({unknown})"
@@ -230,21 +231,13 @@ def _content(columns: Sequence[str]) -> Iterator[str]:
     yield from ("event_id", "user_id", "event_type", "epoch_us(occurred_at)")
     # `extra` too: an event archived before something was declared stays the event that it was.
     for column in sorted(each for each in columns if each.startswith(("measure_", "attribute_")) or each == "extra"):
-        yield f"{_text(column + '=')} || {_name(column)}"
+        yield f"{quoted_text(column + '=')} || {quoted_name(column)}"
 
 
 def _value(kind: str, name: str, columns: Sequence[str]) -> str | None:
     column = f"{kind}_{name}"
-    places = [_name(column)] if column in columns else []
+    places = [quoted_name(column)] if column in columns else []
     if "extra" in columns:
-        kept = f"json_extract_string(extra, {_text(f'$.{kind}s.{_name(name)}')})"
+        kept = f"json_extract_string(extra, {quoted_text(f'$.{kind}s.{quoted_name(name)}')})"
         places.append(f"TRY_CAST({kept} AS DOUBLE)" if kind == "measure" else kept)
     return f"coalesce({', '.join(places)})" if places else None
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'

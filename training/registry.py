@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from churn.errors import DataError, InputError
-from churn.model import Model, scorer_of
+from churn.model import Model, Scorer
 from churn.scores import Champion
 from feature_repo.bundles import files_of, model_of, write
 
@@ -142,7 +142,7 @@ class Registry:
         with _third_party_noise():
             files = self._files(version)
             model = model_of(files, None, f"model {self.name} {version}")
-            scorer_of(model, version).verify()
+            Scorer(model, version).verify()
             bundle, digest = write(self._models_dir, self.name, version, files)
             former = self.champion()
             at = now if former is None else max(now, former.promoted_at + timedelta(microseconds=1))

@@ -109,7 +109,10 @@ class TrainingReport:
             sweep = ", ".join(f"{s.share:.1%} of {s.steps:,} steps" for s in each.sweeps) or "not asked"
             line = f"{each.recalibration_slope:.3f} x {each.recalibration_shift:+.3f}"
             lines.append(f"{each.name:12}{each.fold_loss:>8.4f}  {sweep:29}  {line:14}  {settings or 'fixed'}")
-        return [*lines, "folds: mean log loss on later days and on other users, inside the training snapshots"]
+        return [
+            *lines,
+            "folds: mean log loss on later days and other users (cohorts: other users), inside the training snapshots",
+        ]
 
     def _calibration(self) -> list[str]:
         lines = ["calibration (tenths of the hold-out)   said   happened"]

@@ -2,10 +2,10 @@
 
 from datetime import date
 
+from churn.days import day_number
 from churn.model import Scorer
 from training.window import Judged, Window, judge
 
-DAY_ZERO = date(1970, 1, 1)
 NOTHING = Judged(0, float("nan"), float("nan"))
 
 
@@ -22,7 +22,7 @@ class Rival:
             return False
         self._scorer = scorer
         until = scorer.model.trained.get("train_until")
-        self._known_until_day = (date.fromisoformat(str(until)) - DAY_ZERO).days if until else -1
+        self._known_until_day = day_number(date.fromisoformat(str(until))) if until else -1
         return True
 
     def judged(self, window: Window) -> Judged:

@@ -17,6 +17,7 @@ from churn.errors import DataError
 from churn.time_travel import HASH_DIGITS, Sample
 from feature_repo.archive import Marker, Segment, segments
 from training.day_counts import events_of
+from training.quoting import quoted_name
 
 MEMORY_LIMIT = "1GB"
 """A hundredth of 500,000,000 events takes about half of it; past it DuckDB spills into the scratch folder."""
@@ -43,7 +44,7 @@ class SampledEvents:
         self.database.execute("SET temp_directory = ?", [str(scratch)])
         self._archive_dir, self._limit = archive_dir, sample.limit
         self._columns = FIXED | _declared(declaration)
-        listed = ", ".join(f"{_name(name)} {kind}" for name, kind in self._columns.items())
+        listed = ", ".join(f"{quoted_name(name)} {kind}" for name, kind in self._columns.items())
         self.database.execute(f"CREATE TABLE sampled ({listed})")
 
     def follow(self) -> int:
@@ -79,7 +80,7 @@ class SampledEvents:
             return
         events = events_of(paths)
         there = {name for name, *_ in self.database.execute(f"DESCRIBE {events}").fetchall()}
-        listed = ", ".join(_name(name) for name in self._columns if name in there)
+        listed = ", ".join(quoted_name(name) for name in self._columns if name in there)
         query = f"""INSERT INTO sampled BY NAME SELECT {listed} FROM ({events})
             WHERE "offset" >= ? AND substr(sha256(user_id), 1, {HASH_DIGITS}) < ?"""  # noqa: S608  # names are quoted
         self.database.execute(query, [start, self._limit])
@@ -93,7 +94,3 @@ def _declared(declaration: Declaration) -> dict[str, str]:
     measures = {f"measure_{name}": "DOUBLE" for event in declaration.events.values() for name in event.measures}
     registers = declaration.registers.values()
     return measures | {f"attribute_{each.attribute}": "VARCHAR" for each in registers if each.attribute}
-
-
-def _name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'

@@ -61,8 +61,7 @@ class SparkDataSet:
         rows = self._days.join(self._users, "user_id").withColumn("bucket", bucket)
         work = Work(self._declaration, tuple(as_of_days), sampling, self._user_ttl_days)
         fields = [t.StructField(each.name, KINDS[each.type]) for each in schema_of(self._declaration)]
-        # Spark takes functions, not methods.
-        return rows.groupBy("bucket").applyInArrow(lambda bucket_rows: work.done(bucket_rows), t.StructType(fields))  # noqa: PLW0108  # see above
+        return rows.groupBy("bucket").applyInArrow(lambda bucket_rows: work.done(bucket_rows), t.StructType(fields))  # noqa: PLW0108  # Spark takes functions, not methods
 
     def close(self) -> None:
         """Free what executors keep."""

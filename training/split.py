@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 
+from churn.days import iso
 from churn.declaration import Aggregate, Declaration
 from churn.errors import DataError
 
 TREND_DAYS = 30
-DAY_ZERO = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -76,15 +75,6 @@ class Bounds:
                 f" who was active before looks new or gone; use {iso(self.earliest)} at the earliest"
             )
         return days
-
-
-def iso(day: int) -> str:
-    """Return the date of a UTC day number.
-
-    >>> iso(30)
-    '1970-01-31'
-    """
-    return (DAY_ZERO + timedelta(days=day)).isoformat()
 
 
 def by_time(as_of_days: Sequence[int], test_fraction: float, gap_days: int) -> Split:

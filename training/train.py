@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
+from churn.days import iso
 from churn.declaration import Declaration
 from churn.model import encode
 from feature_repo.archive import files
@@ -18,14 +19,14 @@ from training.card import CARD_FILE, Card
 from training.card_of import card_of
 from training.dataset import DataSet
 from training.judging import Judges
-from training.material import Material, day_number, examined_material, gather, material_of, snapshots_of
+from training.material import Material, examined_material, gather, material_of, snapshots_of
 from training.monotone import sweeps
 from training.registry import Registry
 from training.report import Contender, TrainingReport
 from training.rows import folds_of
-from training.split import by_time, iso
+from training.split import by_time
 
-__all__ = ["EXAMPLES", "Progress", "day_number", "gather", "train"]
+__all__ = ["EXAMPLES", "Progress", "gather", "train"]
 
 Progress = Callable[[str], None]
 
@@ -64,7 +65,7 @@ def train(
     cohorts: bool = False,
     progress: Progress = lambda _: None,
 ) -> TrainingReport:
-    """Train candidates on the archive and register the best on time-ordered folds as challenger.
+    """Train candidates on the archive and register the best on its folds as challenger.
 
     Args:
         as_ofs: midnights (UTC) of the snapshots; default: weekly, with a whole horizon before and after each.

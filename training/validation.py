@@ -13,10 +13,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from churn.days import iso
 from churn.declaration import Declaration
 from churn.errors import DataError
 from training import checks, volumes
-from training.checks import Check, Verdict, iso, listed
+from training.checks import Check, Verdict, listed
 from training.profile import Profile
 
 USUAL_RATES = (0.005, 0.95)

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import log
 from statistics import median
 
-from training.checks import Check, Verdict, iso, listed
+from churn.days import iso
+from training.checks import Check, Verdict, listed
 from training.profile import Profile
 
 FEWEST_EVENTS_A_DAY = 50

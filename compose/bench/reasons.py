@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from churn.additive import AdditiveModel
-from churn.model import Model, scorer_of
+from churn.model import Model, Scorer
 from churn.reasons import Explainer
 from compose.bench.fitted import models
 from compose.bench.plan import DECLARATION, Bench
@@ -29,14 +29,14 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 
 def _measured(model: Model, explainer: Explainer, vectors: Vectors) -> dict[str, Any]:
-    scorer = scorer_of(model, "1")
+    scorer = Scorer(model, "1")
     blocks = [vectors.block(number, BLOCK_ROWS) for number in range(2, 2 + BLOCKS)]
     for block in blocks[:2]:  # the first ones fetch tables and sentences
-        explainer.reasons(block, scorer.score(block).contributions)
+        explainer.explained(block, scorer.score(block).contributions)
     alone = _seconds(lambda: [scorer.score(block) for block in blocks])
-    explained = _seconds(lambda: [explainer.reasons(b, scorer.score(b).contributions) for b in blocks])
+    explained = _seconds(lambda: [explainer.explained(b, scorer.score(b).contributions) for b in blocks])
     rows = [blocks[0][row : row + 1] for row in range(SINGLE_ROWS)]
-    single = _seconds(lambda: [explainer.reasons(row, scorer.score(row).contributions) for row in rows])
+    single = _seconds(lambda: [explainer.explained(row, scorer.score(row).contributions) for row in rows])
     rows_scored = BLOCKS * BLOCK_ROWS
     return {
         "features": len(model.features),

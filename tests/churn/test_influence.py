@@ -1,10 +1,13 @@
 """Influences are the derivatives of the measures by the weights of rows."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from churn.evaluation import auc, average_precision
+from churn.evaluation import Mask, auc, average_precision
 from churn.influence import auc_influence, average_precision_influence
+from churn.layout import Float64s
 
 CHURNED = np.array([True, False, True, False, False, True, False])
 PROBABILITY = np.array([0.9, 0.8, 0.7, 0.7, 0.3, 0.3, 0.1])
@@ -13,7 +16,9 @@ PROBABILITY = np.array([0.9, 0.8, 0.7, 0.7, 0.3, 0.3, 0.1])
 @pytest.mark.parametrize(
     ("measure", "influence"), [(auc, auc_influence), (average_precision, average_precision_influence)]
 )
-def test_a_row_drawn_once_more_moves_the_measure_by_its_influence(measure, influence) -> None:  # type: ignore[no-untyped-def]  # the two pairs have no name of their own
+def test_a_row_drawn_once_more_moves_the_measure_by_its_influence(
+    measure: Callable[[Mask, Float64s], float], influence: Callable[[Mask, Float64s], Float64s]
+) -> None:
     copies = 2000
     for row, moved in enumerate(influence(CHURNED, PROBABILITY)):
         drawn = np.concatenate([np.tile(np.arange(7), copies), np.repeat(row, 10)])

@@ -35,7 +35,7 @@ def test_reasons_come_strongest_first_with_value_and_words() -> None:
 
 def test_three_reasons_are_given_of_three_features() -> None:
     matrix = np.array([[2.0, 1.0, 1.0]], np.float32)
-    names = [r.feature for r in Explainer(DECLARED).reasons(matrix, np.array([[0.1, 0.2, 0.3]]))[0]]
+    names = [r.feature for r in Explainer(DECLARED).explained(matrix, np.array([[0.1, 0.2, 0.3]])).reasons[0]]
     assert names == ["plan_pro", "last", "visits_7d"]
 
 
@@ -64,7 +64,7 @@ features:
 
 def test_the_usual_value_comes_from_the_same_row() -> None:
     matrix = np.array([[12.0, 2.0], [12.0, 2.5], [12.0, np.nan]], np.float32)
-    rows = Explainer(USUAL).reasons(matrix, np.array([[1.0, 0.0]] * 3), 1)
+    rows = Explainer(USUAL).explained(matrix, np.array([[1.0, 0.0]] * 3), 1).reasons
     assert [row[0].text for row in rows] == [
         "no visit for 12 days (usually 2)",
         "no visit for 12 days (usually 2.5)",

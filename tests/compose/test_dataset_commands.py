@@ -60,6 +60,16 @@ def test_a_midnight_without_whole_windows_is_built_with_a_warning(data_dir: Path
     assert "warning: 1970-01-20 looks back 30 days, and the archive begins on 1970-01-11" in result.output
 
 
+def test_feast_is_given_every_vector_once_however_often_it_is_asked(data_dir: Path) -> None:
+    for out in ("rows", "again"):
+        asked = ["--as-of", "1970-02-20", "--as-of", "1970-02-27", "--feast", "--out", str(data_dir / out)]
+        result = run(data_dir, *asked)
+        assert "80 vectors for get_historical_features" in result.output
+    files = sorted((data_dir / "feast" / "user_features").rglob("*.parquet"))
+    assert [file.parent.name for file in files] == ["day=1970-02-20", "day=1970-02-27"]
+    assert sum(pq.read_metadata(file).num_rows for file in files) == 80
+
+
 def test_a_healthy_archive_passes_the_check(data_dir: Path) -> None:
     result = run(data_dir, "check", "--horizon-days", "7")
     assert result.exit_code == 0

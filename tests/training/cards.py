@@ -7,7 +7,7 @@ import numpy as np
 from churn.declaration import parse
 from churn.evaluation import evaluate
 from churn.model import Scored
-from training.audit_log import Entry
+from training.audit_log import Entry, Step
 from training.card import Card, build
 from training.card_of import sweeps_of, tried
 from training.gate import Verdict
@@ -58,7 +58,7 @@ def card() -> Card:
     )  # fmt: skip
 
 
-def entry(step: str, who: str, reason: str, number: int = 1) -> Entry:
+def entry(step: Step, who: str, reason: str, number: int = 1) -> Entry:
     """Return an entry of the audit log about version 7."""
     at = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-    return Entry(number, at, step, "churn", "7", who, reason, {}, "")  # type: ignore[arg-type]  # any step
+    return Entry(number, at, step, "churn", "7", who, reason, {}, "")

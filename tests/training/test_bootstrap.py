@@ -1,9 +1,12 @@
 """Intervals from drawing users again."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from churn.evaluation import auc, average_precision, calibration_table, expected_calibration_error
+from churn.evaluation import Mask, auc, average_precision, calibration_table, expected_calibration_error
+from churn.layout import Float64s
 from training.bootstrap import Users, bins_of, gaps, measure, resampled
 
 CHANCE = np.random.default_rng(0)
@@ -13,7 +16,7 @@ CHURNED = CHANCE.random(2000) < PROBABILITY
 USERS = Users.of(f"u{n}" for n in CHANCE.integers(0, 500, 2000))
 
 
-def drawn_again(measured, times: int = 400) -> list[float]:  # type: ignore[no-untyped-def]  # one of two measures
+def drawn_again(measured: Callable[[Mask, Float64s], float], times: int = 400) -> list[float]:
     """Return the 95 % interval of a measure computed anew on the rows of users drawn with replacement."""
     rows = [np.flatnonzero(USERS.codes == user) for user in range(USERS.count)]
     chance = np.random.default_rng(2)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from churn.declaration import Declaration, parse
-from churn.model import AdditiveModel, LogisticModel, encode, scorer_of
+from churn.model import AdditiveModel, LogisticModel, Scorer, encode
 from training.candidates import Candidate, Order, compete
 from training.rows import Rows, folds_of, hashes_of
 
@@ -53,7 +53,7 @@ def test_the_best_on_the_folds_comes_first_and_the_baseline_is_kept(found: list[
 
 def test_every_candidate_can_serve(found: list[Candidate]) -> None:
     for each in found:
-        scorer_of(each.model, "1").verify()
+        Scorer(each.model, "1").verify()
         assert each.model.features == list(DECLARED.feature_names)
         assert each.model.trained["candidate"] == each.name
         assert len(each.model.golden[0].contributions) == 4
@@ -61,7 +61,7 @@ def test_every_candidate_can_serve(found: list[Candidate]) -> None:
 
 def test_what_did_best_on_the_folds_does_best_on_fresh_users(found: list[Candidate]) -> None:
     fresh = rows(500, 1)
-    said = {each.name: scorer_of(each.model, "1").score(fresh.matrix).probability for each in found}
+    said = {each.name: Scorer(each.model, "1").score(fresh.matrix).probability for each in found}
     losses = {name: float(-np.log(np.where(fresh.churned, p, 1 - p)).mean()) for name, p in said.items()}
     assert min(losses, key=lambda name: losses[name]) == "boosted"
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from churn.days import day_number
 from churn.declaration import Declaration
 from churn.errors import DataError, OutageError
 from churn.events import Event
@@ -17,7 +18,6 @@ from tests.training.archives import archive
 from tests.training.daily import AS_OF, contents, folder, snapshot
 from training.dataset import DataSet, Sampling
 from training.day_snapshot import opened
-from training.train import day_number
 
 WriteArchive = Callable[[Sequence[Event]], list[Path]]
 Activity = Callable[[str, float], Event]

@@ -29,7 +29,7 @@ def test_words_of_many_rows_are_those_of_each_row() -> None:
     contributions = np.tile([0.1, 0.4, 0.3, 0.2], (3000, 1))
     got = Phrasebook(DECLARED).texts(matrix, strongest(contributions, 3))
     said = [[got.sentences[code] for code in row] for row in got.codes.tolist()]
-    assert said == [[r.text for r in row] for row in Explainer(DECLARED).reasons(matrix, contributions, 3)]
+    assert said == [[r.text for r in row] for row in Explainer(DECLARED).explained(matrix, contributions, 3).reasons]
 
 
 def test_values_that_show_alike_share_a_sentence() -> None:

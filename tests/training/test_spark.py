@@ -1,7 +1,7 @@
 """One declaration, four ways to its vectors, the same bits: DuckDB, Spark, the stream, Feast's history."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +16,12 @@ from compose.bootstrap import java_binary, wheel_java
 from compose.redis_server import RedisServer
 from compose.spark import spark_session
 from feature_repo.layout import USER_FEATURES
-from feature_repo.offline import vectors_folder, write_vectors
 from feature_repo.store import apply
 from tests.training.archives import archive, midnight
 from tests.training.test_dataset import DECLARED, SNAPSHOTS, START, streamed
 from training.dataset import DataSet, Sampling
-from training.dataset_files import schema_of
+from training.dataset_files import schema_of, write_parts
+from training.feast_history import put_into_feast
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -99,14 +99,14 @@ def by_duckdb(files: list[Path], scratch: Path) -> Vectors:
     return {(u, part.as_of_day): bits(v) for part in parts for u, v in zip(part.users, part.matrix, strict=True)}
 
 
-def by_feast(vectors: dict[tuple[str, int], Floats], folder: Path, redis_url: str) -> Vectors:
+def by_feast(files: list[Path], asked_for: Iterable[tuple[str, int]], folder: Path, redis_url: str) -> Vectors:
     store = apply(DECLARED, project="engines", redis_url=redis_url, registry=str(folder / "registry"), data_dir=folder)
-    users, days = [user for user, _ in vectors], np.array([day for _, day in vectors], np.int64)
-    matrix = np.stack(list(vectors.values()))
-    write_vectors(
-        vectors_folder(folder), "0-0", users, matrix, as_of_us=days * DAY_US, feature_names=DECLARED.feature_names
-    )
-    asked = pd.DataFrame({"user_id": users, "event_timestamp": [midnight(day) for day in days.tolist()]})
+    (folder / "rows").mkdir()
+    with DataSet(DECLARED, files, folder) as data:
+        write_parts(folder / "rows", DECLARED, data.parts(SNAPSHOTS))
+    put_into_feast(folder / "rows", DECLARED, folder, "dataset")
+    users, days = zip(*asked_for, strict=True)
+    asked = pd.DataFrame({"user_id": users, "event_timestamp": [midnight(day) for day in days]})
     wanted = [f"{USER_FEATURES}:{name}" for name in DECLARED.feature_names]
     found = store.get_historical_features(asked, wanted).to_df()
     got = found[list(DECLARED.feature_names)].to_numpy(np.float32)
@@ -127,7 +127,7 @@ def test_duckdb_spark_stream_and_feast_give_the_same_bits(
     matrix = rows[list(DECLARED.feature_names)].to_numpy(np.float32)
     days = [(day - midnight(0).date()).days for day in rows["as_of"]]
     assert {key: bits(v) for key, v in zip(zip(rows["user_id"], days, strict=True), matrix, strict=True)} == expected
-    assert by_feast(vectors, tmp_path, redis_server.url) == expected
+    assert by_feast(files, expected, tmp_path, redis_server.url) == expected
 
 
 def test_labels_and_samples_of_spark_are_those_of_duckdb(

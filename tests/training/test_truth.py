@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from churn.days import day_number
 from churn.errors import DataError
-from training.train import day_number
 from training.truth import HIDDEN, OBSERVABLE, true_probabilities
 
 USERS, DAYS = ["u1", "u2", "u1"], np.array([day_number(date(2026, 1, day)) for day in (5, 5, 7)], np.int32)
