@@ -16,6 +16,7 @@ from churn.reading import Section
 
 ACTIVITY_COUNTER = "activity"
 TILE_DAYS = 31
+UNQUOTABLE = frozenset("'\"\\")
 MAX_WINDOW_DAYS = 30
 CALENDAR_WEEKS = 9
 
@@ -221,6 +222,7 @@ def _event(section: Section) -> EventType:
 
 def _measure(section: Section) -> Measure:
     section.allow("min", "max", "optional")
+    _refuse_quotes(section, section.name)
     measure = Measure(section.number("min", 0.0), section.number("max", 1e6), section.flag("optional"))
     if measure.minimum < 0 or measure.maximum < measure.minimum:
         # Saturating sums are order-free only for non-negative increments.
@@ -242,12 +244,19 @@ def _register(section: Section) -> Register:
     section.allow("attribute", "values", "events")
     events = section.section("events").texts()
     attribute = section.text("attribute", "") or None
+    _refuse_quotes(section, attribute or "")
     if bool(events) == bool(attribute):
         raise section.error("give either `attribute` with `values`, or `events`")
     values = tuple(section.strings("values")) if attribute else tuple(dict.fromkeys(events.values()))
     if not 1 <= len(values) <= 250:
         raise section.error(f"1 to 250 values are needed, got {len(values)}")
     return Register(section.name, values, attribute, events)
+
+
+def _refuse_quotes(section: Section, name: str) -> None:
+    """Raise for a name that paths into JSON cannot hold alike in every engine that reads the archive."""
+    if UNQUOTABLE & set(name):
+        raise section.error(f"`{name}` holds a quote or a backslash; choose a plain name")
 
 
 def _features(section: Section, registers: Mapping[str, Register]) -> list[Feature]:

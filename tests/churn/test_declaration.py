@@ -62,6 +62,8 @@ def test_a_sentence_may_name_the_feature_that_is_usual_and_the_version_stays() -
         ("activity: true, ", "", "shop.yaml: events: no event has `activity: true`, so churn is not defined"),
         ("activity: true", "activity: yeah", "events: bought: `activity` must be true or false, got 'yeah'"),
         ("min: 0", "min: -1", "measures: amount: 0 <= min <= max is needed, got min -1 and max 100"),
+        ("{amount: {min", "{'it''s': {min", "measures: it's: `it's` holds a quote or a backslash; choose a plain name"),
+        ("attribute: plan", "attribute: 'a\"b'", 'registers: plan: `a"b` holds a quote or a backslash'),
         ("max: 100", "max: much", "amount: `max` must be a number, got 'much'"),
         ("scale: 100", "scale: 0", r"counters: spent: `scale` must be a whole number from 1 to 10\^9, got 0"),
         ("adds: {bought: amount}", "adds: {sold: amount}", "counters: spent: event `sold` is not declared"),
