@@ -65,12 +65,65 @@ class LabelBlock(msgspec.Struct, frozen=True, array_like=True):
         return np.frombuffer(self.values, dtype=np.bool_)
 
 
+class ShadowBlock(msgspec.Struct, frozen=True, array_like=True):
+    """What a challenger says of the vectors of one feature block, in the order of its users.
+
+    Attributes:
+        version: the challenger's; `kind` to `source_offset` are those of the feature block.
+    """
+
+    version: str
+    kind: Kind
+    partition: int
+    epoch: int
+    as_of_us: int
+    source_offset: int
+    users: list[str]
+    values: bytes
+
+    @property
+    def probability(self) -> npt.NDArray[np.float64]:
+        """Return float64 [users]."""
+        return np.frombuffer(self.values, dtype="<f8")
+
+
+class OutcomeBlock(msgspec.Struct, frozen=True, array_like=True):
+    """Matured labels beside what each model says of the very vectors that were emitted for them.
+
+    Attributes:
+        label_offset: place of the label block in its partition; a restart repeats blocks, their content is the same.
+        versions: the models, `online` for the learner's own, whose row holds what it said before it learnt from as_of on.
+        values: float64 [versions, users], little-endian.
+    """
+
+    partition: int
+    label_offset: int
+    as_of_us: int
+    known_at_us: int
+    users: list[str]
+    gone: bytes
+    versions: list[str]
+    values: bytes
+
+    @property
+    def churned(self) -> npt.NDArray[np.bool_]:
+        """Return one boolean a user."""
+        return np.frombuffer(self.gone, dtype=np.bool_)
+
+    @property
+    def probability(self) -> npt.NDArray[np.float64]:
+        """Return float64 [versions, users]."""
+        return np.frombuffer(self.values, dtype="<f8").reshape(len(self.versions), len(self.users))
+
+
 _encoder = msgspec.msgpack.Encoder()
 _features = msgspec.msgpack.Decoder(FeatureBlock)
 _labels = msgspec.msgpack.Decoder(LabelBlock)
+_shadows = msgspec.msgpack.Decoder(ShadowBlock)
+_outcomes = msgspec.msgpack.Decoder(OutcomeBlock)
 
 
-def encode(block: FeatureBlock | LabelBlock) -> bytes:
+def encode(block: FeatureBlock | LabelBlock | ShadowBlock | OutcomeBlock) -> bytes:
     """Return the block as bytes (MessagePack, values as little-endian arrays)."""
     return _encoder.encode(block)
 
@@ -89,3 +142,19 @@ def decode_labels(data: bytes) -> LabelBlock:
         return _labels.decode(data)
     except msgspec.MsgspecError as error:
         raise DefectError(f"{len(data)} bytes are not a label block: {error}") from error
+
+
+def decode_shadow(data: bytes) -> ShadowBlock:
+    """Read a shadow block; raises DefectError when these bytes are none."""
+    try:
+        return _shadows.decode(data)
+    except msgspec.MsgspecError as error:
+        raise DefectError(f"{len(data)} bytes are not a shadow block: {error}") from error
+
+
+def decode_outcomes(data: bytes) -> OutcomeBlock:
+    """Read an outcome block; raises DefectError when these bytes are none."""
+    try:
+        return _outcomes.decode(data)
+    except msgspec.MsgspecError as error:
+        raise DefectError(f"{len(data)} bytes are not an outcome block: {error}") from error

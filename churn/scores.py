@@ -77,6 +77,39 @@ class Champion(msgspec.Struct, frozen=True):
         return f"{self.version}@{to_us(self.promoted_at)}"
 
 
+class Challenger(msgspec.Struct, frozen=True):
+    """A version that scores every vector in shadow, and serves a share of the users, 0 to 1, chosen by a stable hash."""
+
+    version: str
+    bundle: str
+    sha256: str
+    feature_set_version: str
+    share: float = 0.0
+
+
+class Lineup(msgspec.Struct, frozen=True):
+    """The challengers of a model: a value on the models topic, under the key that `lineup_key` gives."""
+
+    model: str
+    challengers: list[Challenger]
+    announced_at: datetime
+    reason: str
+
+    @property
+    def shares(self) -> float:
+        """Return the share of the users that challengers serve together."""
+        return sum(challenger.share for challenger in self.challengers)
+
+
+def lineup_key(model: str) -> str:
+    """Return the key of a model's challengers on the models topic, beside the champion's, which is the model's name.
+
+    >>> lineup_key("churn")
+    'churn/challengers'
+    """
+    return f"{model}/challengers"
+
+
 def precedence(score: Score) -> tuple[int, datetime]:
     """Return what decides between scores of one user and as_of: the one with the highest counts."""
     return score.source_offset, score.promoted_at
@@ -85,6 +118,7 @@ def precedence(score: Score) -> tuple[int, datetime]:
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Score).decode
 decode_champion = msgspec.json.Decoder(Champion).decode
+decode_lineup = msgspec.json.Decoder(Lineup).decode
 
 
 def band_codes(probabilities: npt.NDArray[np.floating], medium: float, high: float) -> npt.NDArray[np.int8]:

@@ -42,7 +42,7 @@ class Topic:
         if self is DEAD_LETTERS:
             common["retention.bytes"] = str(dead_letters_max_mb * MEGABYTE)
             common["segment.bytes"] = str(DEAD_LETTERS_SEGMENT_BYTES)
-        if self in (DEAD_LETTERS, FEATURES, LABELS):
+        if self in (DEAD_LETTERS, FEATURES, LABELS, SHADOW, OUTCOMES):
             common["max.message.bytes"] = str(LARGE_MESSAGE_BYTES)
         return common
 
@@ -71,21 +71,41 @@ FEATURES = Topic(
     75 * DAY_MS,
     True,
     "features",
-    "scorer, learner, audit",
+    "scorer, learner, audit, keeper",
 )
 SCORES = Topic("scores", "user_id", "score with reasons (JSON)", "delete", 30 * DAY_MS, True, "scorer", "anyone")
 LABELS = Topic(
     "labels", "source partition", "block of matured labels", "delete", 75 * DAY_MS, True, "features", "learner"
 )
 MODELS = Topic(
-    "models", "model name", "which version serves (JSON)", "compact", FOREVER, False, "training", "scorer, api"
+    "models",
+    "model name",
+    "which version serves (JSON)",
+    "compact",
+    FOREVER,
+    False,
+    "training, keeper",
+    "scorer, learner, keeper, api",
+)
+SHADOW = Topic(
+    "shadow", "source partition", "block of challengers' scores", "delete", 75 * DAY_MS, True, "scorer", "anyone"
+)
+OUTCOMES = Topic(
+    "outcomes",
+    "source partition",
+    "block of matured labels beside each model's probabilities",
+    "delete",
+    75 * DAY_MS,
+    True,
+    "learner",
+    "keeper",
 )
 ACTIONS = Topic("actions", "user_id", "decision to contact (JSON)", "delete", 30 * DAY_MS, True, "scorer", "anyone")
 ERASURES = Topic(
     "erasures", "user_id", "request to forget a user", "delete", 30 * DAY_MS, True, "api", "features, archive"
 )
 
-TOPICS = (ACTIVITY, DEAD_LETTERS, USER_STATE, FEATURES, SCORES, LABELS, MODELS)
+TOPICS = (ACTIVITY, DEAD_LETTERS, USER_STATE, FEATURES, SCORES, SHADOW, LABELS, OUTCOMES, MODELS)
 
 
 def other_partitions(what: str, found: int, wanted: int) -> str:

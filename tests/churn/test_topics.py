@@ -5,7 +5,8 @@ from churn.topics import ACTIVITY, DEAD_LETTERS, FEATURES, SCORES, TOPICS, USER_
 
 def test_names_carry_the_prefix() -> None:
     assert [topic.name("t") for topic in TOPICS] == [
-        "t-activity", "t-dead-letters", "t-user-state", "t-features", "t-scores", "t-labels", "t-models",
+        "t-activity", "t-dead-letters", "t-user-state", "t-features", "t-scores", "t-shadow", "t-labels", "t-outcomes",
+        "t-models",
     ]  # fmt: skip
 
 
