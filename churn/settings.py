@@ -90,6 +90,10 @@ class Settings(BaseModel):
     max_future_minutes: int = Field(
         default=10, ge=0, le=1440, description="how far ahead of its arrival an event may be dated"
     )
+    time_source: Literal["wall", "events"] = Field(
+        default="wall",
+        description="what moves time while no events come: the wall clock, or nothing, for a replay or a simulation",
+    )
     fault_point: str = Field(
         default="",
         description="for tests: `NAME:3` kills a process at the third passing of a point of `churn/fault_points.py`",

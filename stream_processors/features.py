@@ -74,6 +74,7 @@ class FeaturesRole:
         self._features_topic, self._labels_topic = FEATURES.name(prefix), LABELS.name(prefix)
         self._version = declaration.feature_set_version
         self._settings, self._instruments, self._wall_us = settings, instruments, wall_us
+        self._by_wall = settings.time_source == "wall"
         self._figures = Figures(instruments)
         self._online = OnlineRows(writer, f"{prefix}:fence:", instruments, wall_us)
         self._admission = Admission(layout_of(declaration), settings.max_future_minutes * 60_000_000)
@@ -268,7 +269,7 @@ class FeaturesRole:
             self._start_checkpoint(owned, wall_us)
 
     def _pass_time(self, owned: OwnedPartition, wall_us: int) -> None:
-        if owned.idle(wall_us) and not owned.state.rolling:
+        if self._by_wall and owned.idle(wall_us) and not owned.state.rolling:
             for effect in owned.state.advance(wall_us, in_steps=True):
                 self._take(owned, effect)
         if owned.refresh_for is not None and owned.emits_updates and not owned.state.rolling:

@@ -123,10 +123,16 @@ class SyntheticBusiness:
         for day, _ in self.days_with_people(first, truth):
             yield day
 
-    def days_with_people(self, first: int, truth: bool = True) -> Iterator[tuple[Day, Population]]:
-        """Yield every day from `first` on with the users as they were at its first midnight."""
+    def days_with_people(
+        self, first: int, truth: bool = True, *, observed: bool = True
+    ) -> Iterator[tuple[Day, Population]]:
+        """Yield every day from `first` on with the users as they were at its first midnight.
+
+        `observed=False` leaves the observer out alone: it takes 0.1 s a day of 5,000 users, the oracle 13 ms.
+        """
         oracle, people = Oracle(self.law), population.empty()
-        observer = Observer(self.law, self.conditions, BURN_IN_DAYS) if truth and first == 0 else None
+        followed = truth and observed and first == 0
+        observer = Observer(self.law, self.conditions, BURN_IN_DAYS) if followed else None
         for number in count(-BURN_IN_DAYS):
             if number == 0:
                 # Only what is published can be known: activity before the records does not count.

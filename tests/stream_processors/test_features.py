@@ -148,6 +148,25 @@ def test_a_checkpoint_holds_no_event_whose_vector_nobody_sent(made: Settings, ro
     assert {user for block in blocks(made) for user in block.users} >= {"u1", "u2"}
 
 
+@pytest.mark.parametrize(("time_source", "moved"), [("wall", {"roll"}), ("events", {"update"})])
+def test_the_wall_clock_moves_an_idle_partition_unless_events_alone_are_to(
+    made: Settings, redis_client: "redis.Redis", time_source: str, moved: set[str]
+) -> None:
+    told = made.model_copy(update={"time_source": time_source})
+    writer = OnlineWriter(redis_client, made.feast_project, DECLARATION.feature_names)
+    role = FeaturesRole(told, DECLARATION, writer, Instruments("features"), lambda: to_us(AS_OF + timedelta(days=1)))
+
+    async def see_and_idle() -> None:
+        await role.acquire([0], 1)
+        await role.process(0, [record(0)], 1)
+        await role.tick()
+        await role.release([0])
+
+    asyncio.run(see_and_idle())
+    role.close()
+    assert {block.kind for block in blocks(made) if block.users} == moved
+
+
 def test_who_departs_is_named_behind_the_last_of_their_vectors(made: Settings, role: FeaturesRole) -> None:
     user, value = event("gone", "session_started", AS_OF - timedelta(days=made.user_ttl_days + 2), "e0")
 
