@@ -78,8 +78,9 @@ def test_no_rows_have_not_moved() -> None:
 
 def test_every_value_falls_into_the_bin_that_is_meant_for_it() -> None:
     bins = bins_of(np.array([1.0, 2.0, 3.0, 0.0], np.float32))
-    assert bins.counts(np.array([np.nan, 0.0, -1.0, 9.0, 2.5, 2.0], np.float32)).tolist() == [1, 1, 1, 2, 0, 1, 0]
-    assert (MISSING, ZERO, BELOW, ABOVE) == (0, 1, 2, 3)
+    counts = bins.counts(np.array([np.nan, 0.0, -1.0, 9.0, 2.5, 2.0], np.float32))
+    assert counts[[MISSING, ZERO, BELOW, ABOVE]].tolist() == [1, 1, 1, 2]
+    assert counts[4:].tolist() == [0, 1, 0]
 
 
 def test_a_value_of_many_belongs_to_the_bin_that_ends_with_it() -> None:
