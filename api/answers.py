@@ -21,7 +21,7 @@ class Explanation(msgspec.Struct, frozen=True):
 
     `others` is what all features that no reason names contribute together: next to nothing with `?reasons=all`.
 
-    `probability` is computed from `features` at request time by the model that serves now; the stored score may be older.
+    `probability` is computed from `features` at request time by the model that serves this user now; the stored score may be older.
     """
 
     model: str

@@ -7,13 +7,21 @@ from api.readiness import Health
 from feature_repo.champion import ServingModel
 
 
+class LiveChallenger(msgspec.Struct, frozen=True):
+    """A version that scores everyone in shadow, and serves this share of the users."""
+
+    version: str
+    share: float
+
+
 class LiveModel(msgspec.Struct, frozen=True):
-    """The version that serves, and the probabilities where its bands begin."""
+    """The version that serves, and those that challenge it."""
 
     name: str
     version: str
     promoted_at: str
     reason: str
+    challengers: list[LiveChallenger]
 
 
 class LiveData(msgspec.Struct, frozen=True):
@@ -28,7 +36,8 @@ class LiveData(msgspec.Struct, frozen=True):
 
 def live_model(champion: ServingModel) -> LiveModel | None:
     """Return what the page says of the serving model."""
-    if champion.serving is None:
+    serving = champion.serving
+    if serving is None:
         return None
-    record = champion.serving.champion
-    return LiveModel(record.model, record.version, record.promoted_at.isoformat(), record.reason)
+    record, beside = serving.champion, [LiveChallenger(each.version, each.share) for each, _ in serving.challengers]
+    return LiveModel(record.model, record.version, record.promoted_at.isoformat(), record.reason, beside)

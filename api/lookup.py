@@ -37,7 +37,7 @@ class Lookup:
                 f"user {row.user_id!r} is unknown: no event of this id has been processed; "
                 "ids are case sensitive, and a new user appears within a second of the first event"
             )
-        explanation, reasons = self._explain(row.features, serving, depth)
+        explanation, reasons = self._explain(row.user_id, row.features, serving, depth)
         # A missing value is NaN, which the encoder writes as null.
         features: dict[str, float | None] = dict(zip(self._names, row.features.tolist(), strict=True))
         score = stored_score(row.score)
@@ -45,15 +45,15 @@ class Lookup:
         return UserAnswer(row.user_id, active, features, score, reasons, explanation, freshness(row, now))
 
     def _explain(
-        self, features: Floats, serving: Serving | None, depth: Depth
+        self, user_id: str, features: Floats, serving: Serving | None, depth: Depth
     ) -> tuple[Explanation | None, list[Reason]]:
         if serving is None:
             return None, []
-        matrix = features.reshape(1, -1)
-        scored = serving.scorer.score(matrix)
+        matrix, answering = features.reshape(1, -1), serving.answering(user_id)
+        scored = answering.scorer.score(matrix)
         count = len(self._names) if depth == "all" else TOP_REASONS
         found = self._explainer.explained(matrix, scored.contributions, count)
-        model, version, probability = serving.champion.model, serving.champion.version, float(scored.probability[0])
+        model, version, probability = serving.champion.model, answering.version, float(scored.probability[0])
         return Explanation(model, version, probability, scored.base, float(found.others[0])), found.reasons[0]
 
 

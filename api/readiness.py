@@ -61,4 +61,14 @@ def model_part(champion: ServingModel) -> Part:
     wrong, serving = champion.not_ready(), champion.serving
     if wrong or serving is None:
         return Part(False, "; ".join(wrong))
-    return Part(True, f"version {serving.champion.version} serves")
+    beside = [f", {each.version} {in_words(each.share)}" for each, _ in serving.challengers]
+    return Part(True, f"version {serving.champion.version} serves{''.join(beside)}")
+
+
+def in_words(share: float) -> str:
+    """Say what a challenger does.
+
+    >>> in_words(0.0), in_words(0.125)
+    ('challenges in shadow', 'challenges with 12.5 % of the users')
+    """
+    return f"challenges with {100 * share:g} % of the users" if share else "challenges in shadow"

@@ -35,8 +35,9 @@ class FeatureBlock(msgspec.Struct, frozen=True, array_like=True):
     users: list[str]
     values: bytes
     for_model: str = ""
-    """A refresh names the promotion that it is for; a scorer waits until it has heard of it (of that, not only of the
-    version: after a rollback it has long known the version, and would score with the one that is taken back)."""
+    """A refresh names the promotion, or the announcement of challengers, that it is for; a scorer waits until it has heard
+    of it (of that, not only of the version: after a rollback it has long known the version, and would score with the one
+    that is taken back)."""
     departed: list[str] = []
     """Users who were forgotten: whoever keeps something of theirs deletes it, unless a later block names them again."""
 

@@ -49,7 +49,8 @@ class Score(msgspec.Struct, frozen=True):
     active: bool = True
     """Whether the user is one of whom the probability speaks; records from before this field count as active."""
     promoted_at: datetime = EPOCH
-    """When the model version began to serve; a rollback is a promotion anew. Records from before this field are oldest."""
+    """Since when the model version serves this user: the later of the champion's promotion, a rollback being one anew, and
+    the announcement of the challengers beside it. Records from before this field are oldest."""
     base: float | None = None
     others: float | None = None
     """Log-odds of the average user, and what all features beside those of the reasons contribute together: the log-odds of
@@ -99,6 +100,16 @@ class Lineup(msgspec.Struct, frozen=True):
     def shares(self) -> float:
         """Return the share of the users that challengers serve together."""
         return sum(challenger.share for challenger in self.challengers)
+
+    @property
+    def split(self) -> list[tuple[str, float]]:
+        """Return who serves users beside the champion, in the order of their intervals: versions and shares."""
+        return [(each.version, each.share) for each in self.challengers if each.share > 0]
+
+    @property
+    def announcement(self) -> str:
+        """Return what tells this record from any other, as `Champion.promotion` does."""
+        return f"{lineup_key(self.model)}@{to_us(self.announced_at)}"
 
 
 def lineup_key(model: str) -> str:

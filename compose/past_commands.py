@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from churn.errors import DefectError, InputError, OutageError
-from churn.scores import BANDS, Champion, Score, band_codes, decode_champion, from_us, to_us
+from churn.scores import BANDS, Champion, Score, band_codes, decode_champion, decode_lineup, from_us, to_us
 from churn.settings import Settings
 from churn.topics import FEATURES, MODELS
 from compose.figures import json_option, write_figures
@@ -129,13 +129,24 @@ def champions(settings: Settings) -> list[Champion]:
     found: list[Champion] = []
     try:
         kafka_answers(settings)
-        found = [decode_champion(value) for value in read_to_end(settings, MODELS) if value]
+        found = [
+            decode_champion(value) for value in read_to_end(settings, MODELS) if value and not names_challengers(value)
+        ]
     except OutageError as error:
         click.echo(f"the models topic is not asked ({error})", err=True)
     own = settings.tracking_uri.removeprefix("sqlite:///")
     if own == settings.tracking_uri or Path(own).exists():
         found += registry_of(settings).promotions()
     return [each for each in found if each.model == settings.model_name]
+
+
+def names_challengers(value: bytes) -> bool:
+    """Tell whether a record of the models topic names challengers instead of a champion."""
+    try:
+        decode_lineup(value)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def champion_of(known: Iterable[Champion], at: datetime, version: str = "") -> tuple[Champion | None, str]:

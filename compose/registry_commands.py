@@ -1,4 +1,4 @@
-"""Commands about the versions of the model: list, promote, roll back, approve, reject, card, log."""
+"""Commands about the versions of the model: list, promote, challenge, roll back, approve, reject, card, log."""
 
 import getpass
 import os
@@ -16,7 +16,7 @@ from churn.topics import MODELS
 from compose.figures import json_option, write_figures
 
 if TYPE_CHECKING:
-    from churn.scores import Champion
+    from churn.scores import Champion, Lineup
     from training.registry import Registry, Version
     from training.report import TrainingReport
     from training.steward import Steward
@@ -62,11 +62,11 @@ def how_to_promote(version: str, settings: Settings) -> str:
     return f"`churn models promote {version} --reason ...` lets it serve"
 
 
-def announcer(settings: Settings) -> Callable[["Champion"], None]:
-    """Return a function that tells every scorer and the API which version serves."""
+def announcer(settings: Settings) -> "Callable[[Champion | Lineup], None]":
+    """Return a function that tells every scorer and the API which version serves, or which challenge it."""
     from training.announce import announce
 
-    return lambda champion: announce(client_config(settings), MODELS.name(settings.topic_prefix), champion)
+    return lambda record: announce(client_config(settings), MODELS.name(settings.topic_prefix), record)
 
 
 def publish_card(settings: Settings, version: str) -> None:
@@ -115,19 +115,22 @@ def list_command(settings: Settings, json_file: Path | None) -> None:
 
 def list_versions(settings: Settings, json_file: Path | None) -> None:
     """Print a line for each version."""
-    versions = registry_of(settings).versions()
+    registry = registry_of(settings)
+    versions, lineup = registry.versions(), registry.lineup()
+    shares = {each.version: each.share for each in lineup.challengers} if lineup is not None else {}
     for version in versions:
-        click.echo(_line(version))
+        click.echo(_line(version, shares.get(version.version)))
     if not versions:
         click.echo("no version yet; run `churn train`")
     write_figures(json_file, [vars(version) for version in versions])
 
 
-def _line(version: "Version") -> str:
+def _line(version: "Version", share: float | None) -> str:
     measures = [f"{name} {version.metrics[name]:.4f}" for name in ("auc", "log_loss") if name in version.metrics]
     aliases = f" [{', '.join(version.aliases)}]" if version.aliases else ""
     gate = f"gate {version.gate}" if version.gate else "no gate"
-    told = ", ".join([*measures, gate, *([version.state] if version.state else [])])
+    challenges = [] if share is None else [f"challenges, {serves(share)}"]
+    told = ", ".join([*measures, gate, *([version.state] if version.state else []), *challenges])
     return f"{version.version:>4}{aliases}  {version.created_at:%Y-%m-%d %H:%M}  {told}  {version.reason}".rstrip()
 
 
@@ -141,6 +144,57 @@ def _line(version: "Version") -> str:
 def promote(settings: Settings, version: str, who: str, reason: str, override: bool, json_file: Path | None) -> None:
     """Let VERSION serve."""
     _serve(settings, steward_of(settings).promote(version, who, reason, datetime.now(UTC), override), json_file)
+
+
+def serves(share: float) -> str:
+    """Say whom a challenger serves.
+
+    >>> serves(0.0), serves(0.125)
+    ('in shadow', 'serves 12.5 % of the users')
+    """
+    return f"serves {100 * share:g} % of the users" if share else "in shadow"
+
+
+@models.command()
+@click.argument("version")
+@click.option(
+    "--share", type=float, default=0.0, show_default=True, help="of the users that it serves; 0: shadow alone"
+)
+@user_option
+@reason_option
+@override_option
+@json_option
+@click.pass_obj
+def challenge(
+    settings: Settings, version: str, share: float, who: str, reason: str, override: bool, json_file: Path | None
+) -> None:
+    """Let VERSION score everyone beside the champion, and serve a share of the users."""
+    from feature_repo.declared import load
+
+    declaration = load(settings.declaration)
+    now = datetime.now(UTC)
+    _lined_up(
+        settings, steward_of(settings).challenge(version, share, declaration, who, reason, now, override), json_file
+    )
+
+
+@models.command()
+@click.argument("version")
+@user_option
+@reason_option
+@json_option
+@click.pass_obj
+def stand_down(settings: Settings, version: str, who: str, reason: str, json_file: Path | None) -> None:
+    """Let VERSION challenge the champion no more."""
+    _lined_up(settings, steward_of(settings).stand_down(version, who, reason, datetime.now(UTC)), json_file)
+
+
+def _lined_up(settings: Settings, lineup: "Lineup", json_file: Path | None) -> None:
+    import msgspec
+
+    told = [f"version {each.version} {serves(each.share)}" for each in lineup.challengers]
+    click.echo(f"{settings.model_name} challengers: {', '.join(told) or 'none'}")
+    write_figures(json_file, msgspec.to_builtins(lineup))
 
 
 @models.command()

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from churn.errors import DataError
 from churn.model import Model, Scorer, decode, sha256
-from churn.scores import Champion
+from churn.scores import Challenger, Champion
 from feature_repo.manifest import MANIFEST_FILE, MODEL_FILE, Signature, check_files, check_signature, files_of, read
 
 __all__ = ["MANIFEST_FILE", "MODEL_FILE", "files_of", "load", "model_of", "save", "write"]
+
+Named = Champion | Challenger
 
 
 def save(models_dir: Path, model: Model, version: str) -> tuple[str, str]:
@@ -62,38 +64,34 @@ def _present(folder: Path) -> dict[str, bytes]:
     }
 
 
-def load(models_dir: Path, champion: Champion, feature_set_version: str, expected: Signature | None = None) -> Scorer:
-    """Load and verify the bundle that a champion record names; `expected` is what a declaration asks of a model.
+def load(models_dir: Path, named: Named, feature_set_version: str, expected: Signature | None = None) -> Scorer:
+    """Load and verify the bundle that a record names; `expected` is what a declaration asks of a model.
 
     Raises:
         DataError: a missing, changed or unlisted file, another manifest than the promoted one, other features or horizon,
             or golden rows that differ.
     """
     root = models_dir.resolve()
-    folder = (root / champion.bundle).resolve()
+    folder = (root / named.bundle).resolve()
     if root not in folder.parents:
-        raise DataError(f"bundle {champion.bundle!r} lies outside {models_dir}; refuse it")
-    model = model_of(_read(folder, champion), champion.sha256, str(folder), expected)
+        raise DataError(f"bundle {named.bundle!r} lies outside {models_dir}; refuse it")
+    model = model_of(_read(folder, named), named.sha256, str(folder), expected)
     if model.feature_set_version != feature_set_version:
         seen = f"{model.feature_set_version}, this declaration is {feature_set_version}"
         raise DataError(f"{folder}: the model reads feature set {seen}; train a model for this declaration")
-    scorer = Scorer(model, champion.version)
+    scorer = Scorer(model, named.version)
     scorer.verify()
     return scorer
 
 
-def _read(folder: Path, champion: Champion) -> dict[str, bytes]:
+def _read(folder: Path, named: Named) -> dict[str, bytes]:
     try:
         files = _present(folder)
     except OSError as error:
-        raise DataError(
-            f"{folder}: the bundle of {champion.model} {champion.version} cannot be read: {error.strerror}"
-        ) from error
+        raise DataError(f"{folder}: the bundle of version {named.version} cannot be read: {error.strerror}") from error
     if MANIFEST_FILE not in files:
         hint = "it is of an older program: train anew" if MODEL_FILE in files else "the file is not there"
-        raise DataError(
-            f"{folder / MANIFEST_FILE}: the bundle of {champion.model} {champion.version} cannot be read: {hint}"
-        )
+        raise DataError(f"{folder / MANIFEST_FILE}: the bundle of version {named.version} cannot be read: {hint}")
     return files
 
 

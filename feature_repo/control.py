@@ -1,4 +1,4 @@
-"""Following the models topic: each record names the version that serves from now on."""
+"""Following the models topic: each record names the champion that serves from now on, or the challengers beside it."""
 
 import threading
 from collections.abc import Callable
@@ -8,24 +8,24 @@ import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from churn.kafka_config import ClientConfig
-from churn.scores import Champion, decode_champion
-from feature_repo.champion import ServingModel
+from churn.scores import Champion, Lineup, decode_champion, decode_lineup, lineup_key
+from feature_repo.champion import Record, ServingModel
 from feature_repo.following import READ_ONLY, Following, partitions
 
 POLL_SECONDS = 0.2
 # A refused bundle is looked at again about every two seconds: hashing a model of 50 features takes 0.1 ms.
 RETRY_POLLS = 10
 
-OnChampions = Callable[[list[Champion]], None]
-"""Called with the records that are new, in their order; the last one counts."""
-OnUnreadable = Callable[[str, str], None]
-"""Called with the word "unreadable" in a version's place, and what is wrong."""
+OnRecords = Callable[[list[Record]], None]
+"""Called with the records that are new, in their order; the last champion and the last lineup count."""
+OnUnreadable = Callable[[type[Record], str], None]
+"""Called with what a record should have been, and what is wrong."""
 
 
 class ModelsFollower:
     """Reads the records of one model from the topic's first on, in a thread of its own.
 
-    The topic is compacted and read whole at every start; of what is already there only the last record counts, because
+    The topic is compacted and read whole at every start; of what is already there only the last records count, because
     the bundles of older ones may be gone. After an outage reading goes on where it was.
     """
 
@@ -34,16 +34,17 @@ class ModelsFollower:
         config: ClientConfig,
         topic: str,
         model: str,
-        on_champions: OnChampions,
-        on_unreadable: OnUnreadable = lambda version, reason: None,
+        on_records: OnRecords,
+        on_unreadable: OnUnreadable = lambda what, reason: None,
         on_idle: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare; connects when started."""
         self._config = {**config, **READ_ONLY, "group.id": f"{topic}-followers", "enable.partition.eof": True}
-        self._topic, self._model = topic, model.encode()
-        self._on_champions, self._on_unreadable, self._on_idle = on_champions, on_unreadable, on_idle
-        self._pending: list[Champion] = []
-        self._unreadable = ""
+        self._topic = topic
+        self._kinds: dict[bytes, type[Record]] = {model.encode(): Champion, lineup_key(model).encode(): Lineup}
+        self._on_records, self._on_unreadable, self._on_idle = on_records, on_unreadable, on_idle
+        self._pending: list[Record] = []
+        self._unreadable: dict[type[Record], str] = {}
         self._positions: dict[int, int] = {}
         self._idle_polls = 0
         self._at_end = threading.Event()
@@ -83,25 +84,31 @@ class ModelsFollower:
 
     def _read(self, message: Any) -> None:
         self._positions[message.partition()] = message.offset() + 1
-        if message.key() != self._model or message.value() is None:
+        kind = self._kinds.get(message.key())
+        if kind is None or message.value() is None:
             return
         try:
-            self._pending.append(decode_champion(message.value()))
-            self._unreadable = ""
+            self._pending.append(decoded(kind, message.value()))
+            self._unreadable.pop(kind, None)
         except msgspec.MsgspecError as error:
             where = f"{self._topic} partition {message.partition()} offset {message.offset()}"
-            self._unreadable = f"{where} is not a champion record: {error}; publish it again"
+            self._unreadable[kind] = f"{where} is not a {kind.__name__.lower()} record: {error}; publish it again"
 
     def _tell(self) -> None:
         # What came before an unreadable record serves; told first, or it would clear the refusal.
         if self._pending:
             named, self._pending = self._pending, []
-            self._on_champions(named)
-        if self._unreadable:
-            reason, self._unreadable = self._unreadable, ""
-            self._on_unreadable("unreadable", reason)
+            self._on_records(named)
+        unreadable, self._unreadable = self._unreadable, {}
+        for kind, reason in unreadable.items():
+            self._on_unreadable(kind, reason)
+
+
+def decoded(kind: type[Record], value: bytes) -> Record:
+    """Read a record of the models topic; raises MsgspecError when these bytes are none."""
+    return decode_champion(value) if kind is Champion else decode_lineup(value)
 
 
 def serve_champions(config: ClientConfig, topic: str, model: str, serving: ServingModel) -> ModelsFollower:
     """Return a follower, not started yet, that keeps the serving model the one that the topic names."""
-    return ModelsFollower(config, topic, model, serving.follow, serving.refuse, serving.retry)
+    return ModelsFollower(config, topic, model, serving.follow, serving.unreadable, serving.retry)

@@ -33,6 +33,7 @@ from churn.records import Record, Records
 from churn.scores import Champion
 from churn.settings import Settings
 from churn.topics import ACTIVITY, FEATURES, LABELS, MODELS
+from feature_repo.champion import Record as NamedModels
 from feature_repo.control import ModelsFollower
 from feature_repo.instruments import Instruments
 from feature_repo.online import OnlineWriter
@@ -88,7 +89,8 @@ class FeaturesRole:
         self._midnights = Midnights(self._owned, self._take, self._figures.measure)
         self._problems: dict[str, str] = {}
         self._retry_online_us = self._verified_us = self._turn = 0
-        self._follower = ModelsFollower(config, MODELS.name(prefix), settings.model_name, self._on_champions)
+        self._split: list[tuple[str, float]] = []
+        self._follower = ModelsFollower(config, MODELS.name(prefix), settings.model_name, self._on_models)
         self._follower.following.start()
 
     # --- partitions come and go ---
@@ -372,10 +374,16 @@ class FeaturesRole:
 
     # --- surroundings ---
 
-    def _on_champions(self, named: list[Champion]) -> None:
-        """Ask every partition to show everyone to the newest model; called on the follower's thread."""
-        for owned in list(self._owned.values()):
-            owned.refresh_for = named[-1].promotion
+    def _on_models(self, named: list[NamedModels]) -> None:
+        """Ask every partition to show everyone to the newest model, or to new arms; called on the follower's thread."""
+        wanted = ""
+        for record in named:
+            if isinstance(record, Champion):
+                wanted = record.promotion
+            elif record.split != self._split:
+                self._split, wanted = record.split, record.announcement
+        for owned in list(self._owned.values()) if wanted else []:
+            owned.refresh_for = wanted
 
     def not_ready(self) -> list[str]:
         """Return why the role cannot do its work."""

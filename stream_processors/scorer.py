@@ -1,6 +1,7 @@
 """The scorer role: vectors in, scores with reasons out, to the scores topic and the online store.
 
-A block is scored by one model version as a whole. Effects come before the commit: scores delivered and online rows
+A block is scored by one set of models as a whole: the champion, or where the users are split the challenger in whose share
+a user is, gives the user's score; what each challenger says of everyone goes to the shadow topic. Effects come before the commit: scores delivered and online rows
 written, then the offset; a kill in between scores the same vectors again, and readers keep one score per user and as_of
 (churn.scores.Score says which). A worker that lost its partition, frozen and woken, is refused by Redis: its rows carry
 the time at which it got the partition, and those of a later owner stand there already. What it still sends to the topic
@@ -10,22 +11,24 @@ is what its next owner says of the same vectors, or is dropped by readers as tha
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import msgspec
 import numpy as np
 import structlog
 
-from churn.blocks import FeatureBlock, decode_features
+from churn.blocks import FeatureBlock, ShadowBlock, decode_features
+from churn.blocks import encode as encode_block
 from churn.declaration import Declaration
 from churn.errors import ChurnError, OutageError
 from churn.fault_points import passing
 from churn.kafka_config import client_config
-from churn.model import Scored
+from churn.model import Float64s, Scored
 from churn.population import activity_teller
 from churn.reasons import Explainer
 from churn.records import Record
-from churn.scores import BANDS, Champion, Score, band_codes, encode, from_us
+from churn.scores import BANDS, Score, band_codes, encode, from_us
 from churn.settings import Settings
-from churn.topics import FEATURES, MODELS, SCORES
-from feature_repo.champion import ServingModel
+from churn.topics import FEATURES, MODELS, SCORES, SHADOW
+from feature_repo.champion import Answering, Serving, ServingModel
 from feature_repo.control import serve_champions
 from feature_repo.instruments import Instruments
 from feature_repo.online import OnlineWriter
@@ -56,7 +59,7 @@ class ScorerRole:
         wall_us: Callable[[], int],
     ) -> None:
         prefix, config = settings.topic_prefix, client_config(settings)
-        self.topic, self._scores_topic = FEATURES.name(prefix), SCORES.name(prefix)
+        self.topic, self._scores_topic, self._shadow_topic = (each.name(prefix) for each in (FEATURES, SCORES, SHADOW))
         self._settings, self._instruments, self._wall_us = settings, instruments, wall_us
         self._version = declaration.feature_set_version
         self._explainer = Explainer(declaration)
@@ -152,10 +155,28 @@ class ScorerRole:
         if serving is None or block.feature_set_version != self._version:
             self._instruments.count("churn_unscored_rows", len(block.users))
             return
-        self._publish(self._turns[partition].pending, block, serving.scorer.score(block.matrix), serving.champion)
+        self._score(self._turns[partition].pending, block, serving)
         passing("scorer.after_send")
 
-    def _publish(self, pending: PendingScores, block: FeatureBlock, scored: Scored, champion: Champion) -> None:
+    def _score(self, pending: PendingScores, block: FeatureBlock, serving: Serving) -> None:
+        for challenger, scorer in serving.challengers:
+            self._shadow(block, challenger.version, scorer.score(block.matrix).probability)
+        if not serving.split:
+            self._publish(pending, block, serving.leading)
+            return
+        for answering, places in serving.parts(block.users):
+            users, values = [block.users[place] for place in places], block.matrix[places].tobytes()
+            self._publish(pending, msgspec.structs.replace(block, users=users, values=values), answering)
+
+    def _shadow(self, block: FeatureBlock, version: str, probability: Float64s) -> None:
+        said = ShadowBlock(
+            version, block.kind, block.partition, block.epoch, block.as_of_us, block.source_offset, block.users,
+            probability.astype("<f8").tobytes(),
+        )  # fmt: skip
+        self._output.send(self._shadow_topic, None, encode_block(said), block.partition)
+
+    def _publish(self, pending: PendingScores, block: FeatureBlock, answering: Answering) -> None:
+        scored = answering.scorer.score(block.matrix)
         explained = self._explainer.explained(block.matrix, scored.contributions)
         codes = band_codes(scored.probability, self._settings.medium_risk, self._settings.high_risk)
         wall_us = self._wall_us()
@@ -168,11 +189,11 @@ class ScorerRole:
         )
         for user, probability, code, why, is_active, rest in rows:
             score = Score(
-                user, probability, BANDS[code], why, self._settings.model_name, champion.version, self._version, as_of,
-                emitted, block.partition, block.source_offset, arrived, is_active, champion.promoted_at, scored.base, rest,
+                user, probability, BANDS[code], why, self._settings.model_name, answering.version, self._version, as_of,
+                emitted, block.partition, block.source_offset, arrived, is_active, answering.since, scored.base, rest,
             )  # fmt: skip
             self._output.send(self._scores_topic, user.encode(), encode(score))
-        pending.add(block, scored.probability, codes, explained.reasons, champion.version)
+        pending.add(block, scored.probability, codes, explained.reasons, answering.version)
         self._measure(codes, scored, block, wall_us)
 
     def _measure(self, codes: object, scored: Scored, block: FeatureBlock, wall_us: int) -> None:

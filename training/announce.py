@@ -1,16 +1,16 @@
-"""Telling every scorer and the API which version serves, on the compacted models topic."""
+"""Telling every scorer and the API which version serves, and which challenge it, on the compacted models topic."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from churn.errors import OutageError
-from churn.scores import Champion, encode
+from churn.scores import Champion, Lineup, encode, lineup_key
 
 DELIVERY_SECONDS = 15.0
 
 
-def announce(config: Mapping[str, object], topic: str, champion: Champion) -> None:
-    """Publish a champion record and wait until all in-sync replicas have it; `config` is librdkafka's.
+def announce(config: Mapping[str, object], topic: str, record: Champion | Lineup) -> None:
+    """Publish a record of the champion, or of its challengers, and wait until all in-sync replicas have it; `config` is librdkafka's.
 
     Raises:
         OutageError: Kafka did not confirm it in time; the registry is already changed, announce again.
@@ -28,16 +28,24 @@ def announce(config: Mapping[str, object], topic: str, champion: Champion) -> No
     quiet = {"log_level": 2, **config}
     producer = Producer({**quiet, "enable.idempotence": True, "acks": "all", "message.timeout.ms": timeout_ms})
     try:
-        producer.produce(topic, key=champion.model.encode(), value=encode(champion), on_delivery=delivered)
+        producer.produce(topic, key=_key(record).encode(), value=encode(record), on_delivery=delivered)
         left = producer.flush(DELIVERY_SECONDS)
     except (KafkaException, BufferError) as error:
-        raise _outage(champion, topic, str(error)) from error
+        raise _outage(record, topic, str(error)) from error
     if left or problems:
-        raise _outage(champion, topic, ", ".join(problems) or "no confirmation in time")
+        raise _outage(record, topic, ", ".join(problems) or "no confirmation in time")
 
 
-def _outage(champion: Champion, topic: str, seen: str) -> OutageError:
+def _key(record: Champion | Lineup) -> str:
+    return record.model if isinstance(record, Champion) else lineup_key(record.model)
+
+
+def _outage(record: Champion | Lineup, topic: str, seen: str) -> OutageError:
+    if isinstance(record, Champion):
+        changed = f"{record.model} {record.version} is champion in the registry"
+    else:
+        changed = f"the challengers of {record.model} are changed in the registry"
     return OutageError(
-        f"{champion.model} {champion.version} is champion in the registry, but {topic} did not take the announcement ({seen}); "
+        f"{changed}, but {topic} did not take the announcement ({seen}); "
         "announce it again with `churn models announce` when Kafka answers"
     )

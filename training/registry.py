@@ -4,29 +4,28 @@ MLflow keeps the record; what serves is the bundle that a promotion writes to th
 models topic. MLflow is imported where it is used, because that takes 3 s.
 """
 
-import logging
-import os
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from churn.errors import DataError, InputError
 from churn.model import Model, Scorer
-from churn.scores import Champion
+from churn.scores import Challenger, Champion, Lineup, decode_lineup, encode
 from feature_repo.bundles import files_of, model_of, write
+from feature_repo.manifest import Signature
+from training.tracking import client_of, third_party_noise, with_driver
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 BUNDLE = "bundle"
 """The folder of a run's artifacts that holds the bundle's files."""
 ANCHOR_TAG = "audit_log_head"
-POSTGRES_DRIVERS = ("psycopg", "psycopg2")
+LINEUP_TAG = "lineup"
+TICK = timedelta(microseconds=1)
+"""Records are dated after those before them even where clocks disagree, as readers of scores go by that."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +56,7 @@ class Registry:
     @property
     def _client(self) -> Any:
         if self._opened is None:
-            # Set before the import, which reads them: no usage data leaves this machine, no bars and migration notes
-            # stand between our own lines, errors and warnings still do.
-            os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-            os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-            os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-            _require_driver(self._uri)
-            with _third_party_noise():
-                from mlflow import MlflowClient
-
-                # Its database module tells of every new table at INFO, whatever the variable above says.
-                logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-                _make_folder_of(self._uri)
-                self._opened = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+            self._opened = client_of(self._uri)
         return self._opened
 
     def register(
@@ -81,7 +68,7 @@ class Registry:
         texts: Mapping[str, str],
     ) -> str:
         """Log a run with the model's bundle and `texts` (file name to content), register it, return its version."""
-        with _third_party_noise():
+        with third_party_noise():
             run_id = self._log(model, params, metrics, tags, texts)
             self._create_name()
             source = f"{self._client.get_run(run_id).info.artifact_uri}/{BUNDLE}"
@@ -133,19 +120,15 @@ class Registry:
     def promote(self, version: str, reason: str, now: datetime) -> Champion:
         """Make a version the champion: write its bundle, move the aliases, return what must be announced.
 
-        It is dated after the promotion before it even where clocks disagree, as readers of scores go by that.
+        It is dated after what was announced before it even where clocks disagree, as readers of scores go by that.
 
         Raises:
             InputError: there is no such version.
             DataError: its artifact is damaged or does not score its golden rows; nothing is changed.
         """
-        with _third_party_noise():
-            files = self._files(version)
-            model = model_of(files, None, f"model {self.name} {version}")
-            Scorer(model, version).verify()
-            bundle, digest = write(self._models_dir, self.name, version, files)
-            former = self.champion()
-            at = now if former is None else max(now, former.promoted_at + timedelta(microseconds=1))
+        with third_party_noise():
+            model, bundle, digest = self._placed(version)
+            at = self._next_date(now)
             record = Champion(self.name, version, bundle, digest, model.feature_set_version, at, reason)
             self._note(record)
             old = self._alias(CHAMPION)
@@ -155,6 +138,19 @@ class Registry:
             if self._alias(CHALLENGER) == version:
                 self._client.delete_registered_model_alias(self.name, CHALLENGER)
         return record
+
+    def _placed(self, version: str, expected: Signature | None = None) -> tuple[Model, str, str]:
+        """Verify a version and write its bundle; returns its model, the bundle's folder and the hash of its manifest."""
+        files = self._files(version)
+        model = model_of(files, None, f"model {self.name} {version}", expected)
+        Scorer(model, version).verify()
+        return model, *write(self._models_dir, self.name, version, files)
+
+    def _next_date(self, now: datetime) -> datetime:
+        champion, lineup = self.champion(), self.lineup()
+        dates = [champion.promoted_at] if champion is not None else []
+        dates += [lineup.announced_at] if lineup is not None else []
+        return max([now, *(date + TICK for date in dates)])
 
     def _note(self, record: Champion) -> None:
         for key in ("bundle", "sha256", "reason"):
@@ -177,12 +173,12 @@ class Registry:
     @property
     def previous(self) -> str | None:
         """Return the version that served before the champion."""
-        with _third_party_noise():
+        with third_party_noise():
             return self._alias(PREVIOUS)
 
     def champion(self) -> Champion | None:
         """Return the record of the current champion, to be announced again; None before the first promotion."""
-        with _third_party_noise():
+        with third_party_noise():
             version = self._alias(CHAMPION)
             if version is None:
                 return None
@@ -190,7 +186,7 @@ class Registry:
 
     def promotions(self) -> list[Champion]:
         """Return the last promotion of each version that ever served, the earliest first."""
-        with _third_party_noise():
+        with third_party_noise():
             found = self._client.search_model_versions(f"name = '{self.name}'", max_results=1000)
             records = [self._record(str(each.version), each.tags) for each in found if "promoted_at" in each.tags]
         return sorted(records, key=lambda record: record.promoted_at)
@@ -207,7 +203,7 @@ class Registry:
         Raises:
             InputError: there is no such version.
         """
-        with _third_party_noise():
+        with third_party_noise():
             return model_of(self._files(version), None, f"model {self.name} {version}")
 
     def _files(self, version: str) -> dict[str, bytes]:
@@ -237,46 +233,73 @@ class Registry:
         Raises:
             InputError: there is no such version.
         """
-        with _third_party_noise():
+        with third_party_noise():
             return dict(self._known(version).tags)
 
     def note(self, version: str, **facts: str) -> None:
         """Note facts about a version."""
-        with _third_party_noise():
+        with third_party_noise():
             for key, value in facts.items():
                 self._client.set_model_version_tag(self.name, version, key, value)
 
     def challenge(self, version: str) -> None:
-        """Make a version the challenger."""
-        with _third_party_noise():
+        """Name a version challenger, as the newest that passed the gate; `line_up` lets it challenge."""
+        with third_party_noise():
             self._client.set_registered_model_alias(self.name, CHALLENGER, version)
 
     def stand_down(self, version: str) -> None:
         """Take the alias challenger from a version, if it has it."""
-        with _third_party_noise():
+        with third_party_noise():
             if self._alias(CHALLENGER) == version:
                 self._client.delete_registered_model_alias(self.name, CHALLENGER)
+
+    def challenger(self, version: str, share: float, expected: Signature) -> Challenger:
+        """Verify a version, write its bundle and return what names it beside the champion.
+
+        Raises:
+            InputError: there is no such version.
+            DataError: its artifact is damaged, does not score its golden rows, or takes or gives other than expected.
+        """
+        with third_party_noise():
+            model, bundle, digest = self._placed(version, expected)
+        return Challenger(version, bundle, digest, model.feature_set_version, share)
+
+    def lineup(self) -> Lineup | None:
+        """Return the challengers beside the champion, to be announced again; None before there was any."""
+        kept = self._kept(LINEUP_TAG)
+        return decode_lineup(kept) if kept else None
+
+    def line_up(self, challengers: Sequence[Challenger], reason: str, now: datetime) -> Lineup:
+        """Let these versions challenge the champion, and no others; returns what must be announced."""
+        with third_party_noise():
+            lineup = Lineup(self.name, list(challengers), self._next_date(now), reason)
+            self._client.set_registered_model_tag(self.name, LINEUP_TAG, encode(lineup).decode())
+        return lineup
 
     @property
     def anchor(self) -> str:
         """Return the hash of the audit log's last line, kept here as well so that a log cut short shows."""
+        return self._kept(ANCHOR_TAG)
+
+    def _kept(self, tag: str) -> str:
+        """Return what is kept of the model as a whole; empty where nothing is."""
         from mlflow.exceptions import MlflowException
 
-        with _third_party_noise():
+        with third_party_noise():
             try:
-                return str(self._client.get_registered_model(self.name).tags.get(ANCHOR_TAG, ""))
+                return str(self._client.get_registered_model(self.name).tags.get(tag, ""))
             except MlflowException:  # no version was ever registered
                 return ""
 
     def keep_anchor(self, digest: str) -> None:
         """Keep the hash of the audit log's last line."""
-        with _third_party_noise():
+        with third_party_noise():
             self._create_name()
             self._client.set_registered_model_tag(self.name, ANCHOR_TAG, digest)
 
     def attach(self, version: str, texts: Mapping[str, str]) -> None:
         """Add files (name to content) to a version's artifacts."""
-        with _third_party_noise():
+        with third_party_noise():
             run_id = self._known(version).run_id
             for file, content in texts.items():
                 self._client.log_text(run_id, content, file)
@@ -287,7 +310,7 @@ class Registry:
         Raises:
             InputError: there is no such version.
         """
-        with _third_party_noise(), tempfile.TemporaryDirectory() as folder:
+        with third_party_noise(), tempfile.TemporaryDirectory() as folder:
             run_id = self._known(version).run_id
             if file not in {artifact.path for artifact in self._client.list_artifacts(run_id)}:
                 return None
@@ -295,7 +318,7 @@ class Registry:
 
     def versions(self) -> list[Version]:
         """Return every version, newest first."""
-        with _third_party_noise():
+        with third_party_noise():
             found = self._client.search_model_versions(f"name = '{self.name}'", max_results=1000)
             listed = [self._version(entry) for entry in found]
         return sorted(listed, key=lambda version: int(version.version), reverse=True)
@@ -329,35 +352,3 @@ class Registry:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
-
-
-@contextmanager
-def _third_party_noise() -> Iterator[None]:
-    """Silence deprecation warnings inside MLflow and its dependencies, which nobody here can act on; errors pass."""
-    with warnings.catch_warnings():
-        for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning, UserWarning):
-            warnings.simplefilter("ignore", category)
-        yield
-
-
-def with_driver(uri: str) -> str:
-    """Return the address with the PostgreSQL driver that is installed: one that names none would mean psycopg2.
-
-    >>> with_driver("postgresql://mlflow@db/mlflow")
-    'postgresql+psycopg://mlflow@db/mlflow'
-    """
-    return uri.replace("postgresql://", "postgresql+psycopg://", 1) if uri.startswith("postgresql://") else uri
-
-
-def _require_driver(uri: str) -> None:
-    """Raise InputError when a PostgreSQL address is given and nothing here speaks to one."""
-    if uri.startswith("postgres") and not any(find_spec(name) for name in POSTGRES_DRIVERS):
-        raise InputError(
-            "CHURN_MLFLOW_TRACKING_URI names a PostgreSQL database, and its driver is not installed here: add the package"
-            " psycopg[binary], or name an MLflow server (http://...) that keeps its records there"
-        )
-
-
-def _make_folder_of(uri: str) -> None:
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)

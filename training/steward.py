@@ -2,69 +2,47 @@
 
 A candidate that the gate lets through becomes challenger. Where approval is required it waits there until a named person
 approves or rejects it with a reason; else it may be promoted at once. What was rejected needs a new approval, and what
-failed the gate, or never met it, serves only by an explicit override.
+failed the gate, or never met it, serves only by an explicit override, be it a share of the users.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
+from churn.declaration import Declaration
 from churn.errors import ChurnError, InputError, OutageError
-from churn.scores import Champion
-from training.audit_log import AuditLog, Entry, History, Step, Writing
+from churn.scores import Champion, Lineup
+from feature_repo.manifest import signature_of
+from training.audit_log import AuditLog, Entry, History, Step, Watched, Writing
 from training.gate import Verdict
+from training.obstacles import (
+    APPROVED,
+    PASSED,
+    REJECTED,
+    WAITING,
+    Approval,
+    obstacle,
+    placed,
+    refuse_for,
+    too_much,
+    unfit_to_share,
+    unjudged,
+    unmatched,
+    unnamed,
+    versions,
+)  # fmt: skip
 from training.registry import Registry
 
-Approval = Literal["automatic", "required"]
-WAITING, APPROVED, REJECTED = "waiting", "approved", "rejected"
-PASSED = "passed"
 GATE, TRAINING = "the gate", "training"
 SERVED: tuple[Step, ...] = ("promoted", "rolled_back", "found")
-Announce = Callable[[Champion], None]
+Announce = Callable[[Champion | Lineup], None]
 Answer = TypeVar("Answer")
-
-
-def obstacle(facts: Mapping[str, str], version: str, approval: Approval, override: bool) -> str:
-    """Say why a version may not be promoted and what to do; empty when it may.
-
-    >>> obstacle({"gate": "passed"}, "7", "automatic", False)
-    ''
-    >>> obstacle({"gate": "passed", "state": "rejected"}, "7", "automatic", True)
-    'version 7 was rejected; approve it anew with `churn models approve 7 --by NAME --reason ...` if that was wrong'
-    """
-    state, gate = facts.get("state", ""), facts.get("gate", "")
-    approve = f"`churn models approve {version} --by NAME --reason ...`"
-    if state == REJECTED:
-        return f"version {version} was rejected; approve it anew with {approve} if that was wrong"
-    if approval == "required" and state != APPROVED:
-        return f"version {version} needs a person's approval (CHURN_MODEL_APPROVAL is required): {approve}"
-    return unjudged(gate, version, override)
-
-
-def unjudged(gate: str, version: str, override: bool) -> str:
-    """Say that a version did not pass the gate; empty when it did, or when that is overridden."""
-    if gate == PASSED or override:
-        return ""
-    seen = "failed the gate" if gate else "was never judged by the gate"
-    return f"version {version} {seen}; add --override to let it serve all the same"
-
-
-def unnamed(who: str, reason: str) -> str:
-    """Say that a step has no author or no reason; empty when it has both.
-
-    >>> unnamed("ann", " ")
-    'a reason is needed for the record, got an empty one; say why in a few words'
-    """
-    for what, given in (("name", who), ("reason", reason)):
-        if not given.strip():
-            return f"a {what} is needed for the record, got an empty one; say {'who' if what == 'name' else 'why'} in a few words"
-    return ""
 
 
 class Steward:
     """Takes steps with the versions of one registry, one at a time, and writes each into the audit log.
 
-    `announce` tells the running processes which version serves. It is called before the next step may begin, so that two
+    `announce` tells the running processes which version serves and which challenge it. It is called before the next step may begin, so that two
     promotions at once are heard in the order in which they were taken.
     """
 
@@ -117,6 +95,9 @@ class Steward:
             self.registry.note(version, state=REJECTED)
             self.registry.stand_down(version)
             self._write(writing, now, "rejected", version, who, reason)
+            lineup = self.registry.lineup()
+            if lineup is not None and version in versions(lineup):
+                self._told(writing, self._without(writing, lineup, version, who, reason, now), who, now)
 
         self._step(version, who, reason, now, act)
 
@@ -148,7 +129,7 @@ class Steward:
                 raise InputError(f"version {previous} served before and was rejected since; promote another version")
             record = self.registry.rollback(reason, now)
             self._write(writing, now, "rolled_back", record.version, who, reason, {"sha256": record.sha256})
-            return self._told(writing, record, who, now)
+            return self._takes_over(writing, record, who, now)
 
         return self._step(self.registry.previous or "", who, reason, now, act)
 
@@ -159,10 +140,91 @@ class Steward:
         record = self.registry.promote(version, reason, now)
         evidence = {"sha256": record.sha256, "gate": facts.get("gate", ""), "override": override}
         self._write(writing, now, "promoted", version, who, reason, evidence)
-        return self._told(writing, record, who, now)
+        return self._takes_over(writing, record, who, now)
+
+    def _takes_over(self, writing: Writing, record: Champion, who: str, now: datetime) -> Champion:
+        """Tell of a new champion, and then of the challengers that are left beside it, dated after it."""
+        lineup = self.registry.lineup()
+        if lineup is not None and lineup.challengers:
+            lineup = self._without(writing, lineup, record.version, who, f"version {record.version} is champion", now)
+        self._told(writing, record, who, now)
+        if lineup is not None:
+            self._told(writing, lineup, who, now)
+        return record
+
+    def challenge(
+        self,
+        version: str,
+        share: float,
+        declaration: Declaration,
+        who: str,
+        reason: str,
+        now: datetime,
+        override: bool = False,
+    ) -> Lineup:
+        """Let a version challenge the champion: it scores everyone in shadow, and serves a share of the users, 0 to 1.
+
+        A version that challenges already keeps its place, so that a share that grows keeps its users.
+
+        Raises:
+            InputError: there is no such version, it is champion, or reads another feature set than the declaration's;
+                shares beyond 0 to 1; or a share for a version that may not serve.
+            DataError: its artifact is damaged; nothing is changed.
+            OutageError: it is challenger, but nobody could be told: `announce_again` when Kafka answers.
+        """
+
+        def act(writing: Writing) -> Lineup:
+            facts, champion = self.registry.facts(version), self.registry.champion()
+            refuse_for(unmatched(version, facts, champion, declaration))
+            if share > 0:
+                refuse_for(unfit_to_share(facts, version, self._approval, override))
+            named = self.registry.challenger(version, share, signature_of(declaration))
+            evidence = {"share": share, "sha256": named.sha256, "gate": facts.get("gate", ""), "override": override}
+            challengers = placed(self.registry.lineup(), named)
+            refuse_for(too_much(challengers))
+            lineup = self.registry.line_up(challengers, reason, now)
+            self._write(writing, now, "challenged", version, who, reason, evidence)
+            self._told(writing, lineup, who, now)
+            return lineup
+
+        return self._step(version, who, reason, now, act)
+
+    def stand_down(self, version: str, who: str, reason: str, now: datetime) -> Lineup:
+        """Let a challenger challenge no more; its users go back to the champion.
+
+        Raises:
+            InputError: it is no challenger.
+            OutageError: it is none any more, but nobody could be told: `announce_again` when Kafka answers.
+        """
+
+        def act(writing: Writing) -> Lineup:
+            former = self.registry.lineup()
+            if former is None or version not in versions(former):
+                raise InputError(f"version {version} does not challenge the champion; `churn models` lists who does")
+            lineup = self._without(writing, former, version, who, reason, now)
+            self._told(writing, lineup, who, now)
+            return lineup
+
+        return self._step(version, who, reason, now, act)
+
+    def _without(self, writing: Writing, former: Lineup, version: str, who: str, reason: str, now: datetime) -> Lineup:
+        """Keep the challengers without this version, if it is among them, to be announced anew."""
+        left = [each for each in former.challengers if each.version != version]
+        lineup = self.registry.line_up(left, reason, now)
+        if len(left) < len(former.challengers):
+            self._write(writing, now, "stood_down", version, who, reason)
+        return lineup
+
+    def record(
+        self, step: Watched, version: str, who: str, reason: str, evidence: Mapping[str, Any], now: datetime
+    ) -> None:
+        """Write down what was noticed, or what came of it; `version` is empty where it is about none."""
+        refuse_for(unnamed(who, reason))
+        with self._log.writing() as writing:
+            self._write(writing, now, step, version, who, reason, evidence)
 
     def announce_again(self, who: str, now: datetime) -> Champion:
-        """Tell the running processes once more which version serves, as after an outage or with new topics.
+        """Tell the running processes once more which versions serve, as after an outage or with new topics.
 
         Raises:
             InputError: no version was promoted yet.
@@ -173,19 +235,22 @@ class Steward:
             champion = self.registry.champion()
             if champion is None:
                 raise InputError("no model has been promoted yet; run `churn train`")
-            record = self._told(writing, champion, who, now)
+            self._told(writing, champion, who, now)
+            lineup = self.registry.lineup()
+            if lineup is not None:
+                self._told(writing, lineup, who, now)
             self._write(writing, now, "announced", champion.version, who, "told again")
-            return record
+            return champion
 
         return self._step("", who, "told again", now, act)
 
-    def _told(self, writing: Writing, record: Champion, who: str, now: datetime) -> Champion:
+    def _told(self, writing: Writing, record: Champion | Lineup, who: str, now: datetime) -> None:
         try:
             self._announce(record)
         except OutageError as error:
-            self._write(writing, now, "unannounced", record.version, who, str(error))
+            version = record.version if isinstance(record, Champion) else ""
+            self._write(writing, now, "unannounced", version, who, str(error))
             raise
-        return record
 
     def _step(self, version: str, who: str, reason: str, now: datetime, act: Callable[[Writing], Answer]) -> Answer:
         """Act while the log is held; a refusal is written down as well."""
@@ -238,12 +303,6 @@ def last_served(history: History, model: str) -> Entry | None:
     """Return the entry that last made a version of a model serve."""
     served = [entry for entry in history.entries if entry.model == model and entry.step in SERVED]
     return served[-1] if served else None
-
-
-def refuse_for(reason: str) -> None:
-    """Raise InputError with a reason; do nothing without one."""
-    if reason:
-        raise InputError(reason)
 
 
 def figures(verdict: Verdict) -> dict[str, Any]:

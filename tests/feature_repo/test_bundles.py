@@ -133,7 +133,7 @@ def test_golden_rows_that_differ_are_refused(tmp_path: Path, golden: GoldenRow) 
 
 def test_a_missing_bundle_is_named(tmp_path: Path) -> None:
     champion = msgspec.structs.replace(promoted(tmp_path), bundle="churn/9")
-    with pytest.raises(DataError, match=r"churn/9: the bundle of churn 3 cannot be read"):
+    with pytest.raises(DataError, match=r"churn/9: the bundle of version 3 cannot be read"):
         load(tmp_path, champion, "abc")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import training.registry
+import training.tracking
 from churn.errors import DataError, InputError
 from churn.scores import Champion
 from feature_repo.bundles import load
@@ -81,7 +81,7 @@ def test_an_unknown_version_is_refused(registry: Registry) -> None:
 
 
 def test_a_postgres_without_its_driver_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.registry, "POSTGRES_DRIVERS", ("no_such_driver",))
+    monkeypatch.setattr(training.tracking, "POSTGRES_DRIVERS", ("no_such_driver",))
     with pytest.raises(InputError, match=r"its driver is not installed here: add the package psycopg\[binary\]"):
         Registry("postgresql://user@127.0.0.1:1/mlflow", "churn", tmp_path, tmp_path).versions()
 

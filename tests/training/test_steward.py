@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from churn.errors import DataError, InputError, OutageError
-from churn.scores import Champion
+from churn.scores import Champion, Lineup
 from feature_repo.bundles import load
 from tests.training.versions import registered
 from training.audit_log import AuditLog
 from training.gate import Condition, Verdict
+from training.obstacles import Approval
 from training.registry import Registry
-from training.steward import Announce, Approval, Steward
+from training.steward import Announce, Steward
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 GOOD = Verdict(True, ("passed: fine",), (Condition("floor_log_loss", True, -0.1, -0.2, -0.05, 0.0, "fine"),))
@@ -166,10 +167,11 @@ def test_a_champion_that_no_entry_tells_of_is_found(steward: Callable[..., Stewa
 def test_who_serves_is_told_before_the_next_step_may_begin(steward: Callable[..., Steward]) -> None:
     told: list[tuple[str, bool]] = []
 
-    def announce(champion: Champion) -> None:
+    def announce(record: Champion | Lineup) -> None:
         with free._log.path.open() as file, pytest.raises(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        told.append((champion.version, served(free) == champion.version))
+        assert isinstance(record, Champion)
+        told.append((record.version, served(free) == record.version))
 
     free = steward(announce=announce)
     free.promote(taken_in(free), "ann", "first", NOW)
@@ -179,7 +181,7 @@ def test_who_serves_is_told_before_the_next_step_may_begin(steward: Callable[...
 
 
 def test_an_outage_leaves_a_champion_of_whom_nobody_was_told(steward: Callable[..., Steward]) -> None:
-    def away(champion: Champion) -> None:
+    def away(record: Champion | Lineup) -> None:
         raise OutageError("Kafka is away")
 
     free = steward(announce=away)
