@@ -6,23 +6,24 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 TIMEOUT_SECONDS = 5.0
+JUDGED = ("churn_online_log_loss", "churn_online_auc", "churn_online_calibration_error")
 
 
 def learned(address: str) -> dict[str, Any]:
-    """Return the labels learned since the learner's start, and log loss and AUC of each model on the last of them."""
+    """Return the labels learned since the learner's start, and each model's figures on the last of them, all on the same."""
     with urllib.request.urlopen(f"{address}/metrics", timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  our own http url
         return figures(answer.read().decode())
 
 
 def figures(text: str) -> dict[str, Any]:
     """Return the figures of a metrics page; a model that was not judged yet is left out."""
-    found: dict[str, Any] = {"labels": 0, "churned": 0, "log_loss": {}, "auc": {}}
+    found: dict[str, Any] = {"labels": 0, "churned": 0, "log_loss": {}, "auc": {}, "calibration_error": {}}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name == "churn_labels_total":
                 found["labels"] += int(sample.value)
                 found["churned"] += int(sample.value) if sample.labels["churned"] == "true" else 0
-            elif sample.name in ("churn_online_log_loss", "churn_online_auc"):
+            elif sample.name in JUDGED:
                 found[sample.name.removeprefix("churn_online_")][sample.labels["model"]] = round(sample.value, 4)
     return found
 

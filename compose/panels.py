@@ -171,12 +171,21 @@ LEARNER = Row("Learner", (
     Panel("Matured labels", "Users whose next 30 days are over: silent (churned) or not.", (
         Query(rate("churn_labels_total", "churned"), "churned: {{churned}}"),
     ), "cps", stacked=True),
-    Panel("Progressive log loss", "Of predictions made before their label was known; lower is better. Compare the models with each other.", (
+    Panel("Progressive log loss", "Online as it could be issued at each midnight, the champion as it is, both on the same last rows that the champion was not trained on; lower is better.", (
         Query("max by (model) (churn_online_log_loss)", "{{model}}"),
     )),
-    Panel("Progressive AUC", "How well churners are ranked above the others: 0.5 is chance.", (
+    Panel("Progressive AUC", "How well churners are ranked above the others, on the same rows: 0.5 is chance.", (
         Query("max by (model) (churn_online_auc)", "{{model}}"),
     ), "percentunit"),
+    Panel("Progressive calibration", "Mean distance of what was said from what happened, on the same rows: 0 is a model that means what it says.", (
+        Query("max by (model) (churn_online_calibration_error)", "{{model}}"),
+    ), "percentunit"),
+    Panel("Rows compared", "How many rows stand behind these figures, at most 5,000: after a promotion few, as those that the champion learnt from are left out for both.", (
+        Query("max(churn_online_judged_rows)", "rows"),
+    )),
+    Panel("Learned until", "Age of the latest midnight that was learned from. 31 days are as near as labels allow; more is a learner that lags.", (
+        Query("time() - max(churn_learned_midnight_seconds)", "age"),
+    ), "s"),
     Panel("Blocks not learned from", "Not decodable, or of the past: a worker that starts again repeats some. A constant rate means that the log was built anew; the learner's log says what to do.", (
         Query(rate('churn_skipped_blocks_total{job="learner"}', "reason"), "{{reason}}"),
     ), "cps"),

@@ -11,11 +11,28 @@ from dataclasses import dataclass, field
 
 from churn.blocks import FeatureBlock, LabelBlock
 from churn.declaration import Declaration
-from churn.layout import DAY_US
+from churn.layout import DAY_US, Float64s
 from churn.population import Population
+from churn.scores import Champion
 from training.delay_line import EVERYBODY, Chosen, DelayLine, Joined, Position
 from training.online import OnlineLearner
 from training.snapshots import Snapshot
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A block of labels that was learnt, perhaps of nobody.
+
+    Attributes:
+        label_offset: its place in the labels of its partition.
+        said: what the model could have said of the rows at their midnight, float64 [n]; None when it knew nothing yet.
+    """
+
+    partition: int
+    label_offset: int
+    known_at_us: int
+    joined: Joined
+    said: Float64s | None
 
 
 @dataclass
@@ -56,11 +73,12 @@ class Lane:
             self.next_feature = self.features.popleft()[0] + 1
         return bool(self.features)
 
-    def join(self) -> Joined:
-        """Return the rows of the labels at the head, and pass on."""
-        joined = self.line.join(self.labels[0][1])
+    def join(self) -> tuple[int, LabelBlock, Joined]:
+        """Return the labels at the head with their offset and their rows, and pass on."""
+        offset, labels = self.labels[0]
+        joined = self.line.join(labels)
         self._pass()
-        return joined
+        return offset, labels, joined
 
     def _pass(self) -> None:
         self.line.position.label_offset = self.labels.popleft()[0] + 1
@@ -84,7 +102,8 @@ class Course:
         """
         self._version = declaration.feature_set_version
         self._population, self._chosen = Population(declaration), chosen
-        self.model = OnlineLearner(declaration.feature_names, self._version, snapshot.model if snapshot else None)
+        state, horizon_days = snapshot.model if snapshot else None, declaration.label.horizon_days
+        self.model = OnlineLearner(declaration.feature_names, self._version, state, horizon_days)
         self.lanes: dict[int, Lane] = {}
         self.outdated_blocks = 0
         for partition, position in (snapshot.positions if snapshot else {}).items():
@@ -106,7 +125,7 @@ class Course:
             self._follow(partition, Position(as_of_us=latest_us + 1 if latest_us >= 0 else -1))
         return new
 
-    def learn_next(self) -> Joined | None:
+    def learn_next(self) -> Learnt | None:
         """Learn the next block of labels; returns its rows (perhaps none), or None when more must be read first."""
         heads = []
         for partition, lane in self.lanes.items():
@@ -118,16 +137,18 @@ class Course:
         for _, partition in sorted(heads):
             lane = self.lanes[partition]
             if lane.gather():
-                return self._learn(lane.join())
+                return self._learn(partition, *lane.join())
             if not lane.features_ended:
                 return None
         return None
 
-    def _learn(self, joined: Joined) -> Joined:
+    def _learn(self, partition: int, offset: int, labels: LabelBlock, joined: Joined) -> Learnt:
+        said = None
         if joined.users:
-            self.model.learn(joined.as_of_us // DAY_US, joined.matrix, joined.churned)
-        return joined
+            said = self.model.learn(joined.as_of_us // DAY_US, joined.matrix, joined.churned)
+        return Learnt(partition, offset, labels.known_at_us, joined, said)
 
-    def snapshot(self) -> Snapshot:
-        """Return model and positions as they stand between two blocks."""
-        return Snapshot(self.model.state(), {p: lane.line.position for p, lane in self.lanes.items()})
+    def snapshot(self, champions: Iterable[Champion] = ()) -> Snapshot:
+        """Return model and positions as they stand between two blocks, and the promotions that were heard of."""
+        positions = {p: lane.line.position for p, lane in self.lanes.items()}
+        return Snapshot(self.model.state(), positions, list(champions))

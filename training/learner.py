@@ -2,6 +2,7 @@
 
 Labels and vectors are read by partition; the model and the position in both topics are saved in one file, so that a
 kill at any time neither repeats nor loses a label. What a kill undoes is learnt again from the log in the same order.
+Of each block of labels it publishes what every model says, and saves only when that is delivered.
 """
 
 import math
@@ -17,16 +18,23 @@ from churn.declaration import Declaration
 from churn.errors import DefectError
 from churn.fault_points import passing
 from churn.kafka_config import client_config
+from churn.model import Scorer
+from churn.scores import Champion
 from churn.settings import Settings
-from churn.topics import FEATURES, LABELS, MODELS
+from churn.topics import FEATURES, LABELS, MODELS, OUTCOMES
+from feature_repo.bundles import load
 from feature_repo.champion import ServingModel
-from feature_repo.control import serve_champions
+from feature_repo.control import ModelsFollower
 from feature_repo.instruments import Instruments
+from feature_repo.manifest import signature_of
 from training.block_reader import BlockReader
-from training.course import Course
-from training.delay_line import Joined, sample
+from training.course import Course, Learnt
+from training.delay_line import sample
+from training.loop.contestants import Contestants
+from training.loop.outcomes import ONLINE, OutcomesWriter, outcome
 from training.rival import Rival
 from training.snapshots import latest, save
+from training.window import Judged
 
 SAVE_ROWS = 20_000
 """Under a second of learning: what a kill may undo; also saved as soon as there is nothing left to learn."""
@@ -35,7 +43,10 @@ PARTITIONS_SECONDS = 60.0
 BLOCKS_A_TURN = 50
 NAME_BYTES = 64
 """What a user of a block that waits costs beside the vector or label: a string and its place."""
-ONLINE, CHAMPION = "online", "champion"
+CHAMPION = "champion"
+SHOW_SECONDS = 1.0
+"""While there is much to learn: a champion of trees takes 30 ms to score the window."""
+DAY_SECONDS = 86_400
 
 log = structlog.get_logger(__name__)
 
@@ -64,9 +75,16 @@ class Learner:
         self.model = self.course.model
         self.rival = Rival()
         self._serving = ServingModel(settings.models_dir, declaration, instruments)
+        signature = signature_of(declaration)
+        self.contestants = Contestants(
+            lambda champion: load(settings.models_dir, champion, self._version, signature),
+            snapshot.champions if snapshot else [],
+        )
+        self._outcomes: OutcomesWriter | None = None
         self._unsaved_rows = self._unsaved_blocks = 0
         self._readers: tuple[BlockReader, ...] = ()
         self._save_problem = ""
+        self._news, self._shown_at = False, -math.inf
         self._show()
 
     def run(self, stop: threading.Event) -> None:
@@ -78,16 +96,24 @@ class Learner:
         labels = BlockReader(config, LABELS.name(prefix), group, label_starts)
         features = BlockReader(config, FEATURES.name(prefix), group, feature_starts)
         self._readers = (labels, features)
-        follower = serve_champions(config, MODELS.name(prefix), self._settings.model_name, self._serving)
+        self._outcomes = OutcomesWriter(config, OUTCOMES.name(prefix))
+        follower = ModelsFollower(
+            config, MODELS.name(prefix), self._settings.model_name,
+            self._on_champions, self._serving.refuse, self._serving.retry,
+        )  # fmt: skip
         follower.following.start()
         try:
             self._learn_until(stop, labels, features)
-        finally:
             if self._unsaved_blocks:
                 self._save(labels)
+        finally:
             follower.following.stop()
             labels.close()
             features.close()
+
+    def _on_champions(self, named: list[Champion]) -> None:
+        self.contestants.note(named)
+        self._serving.follow(named)
 
     def _learn_until(self, stop: threading.Event, labels: BlockReader, features: BlockReader) -> None:
         looked = time.monotonic()
@@ -108,13 +134,12 @@ class Learner:
     def _turn(self, labels: BlockReader, features: BlockReader) -> None:
         read = labels.read(self._take_labels, 0.0) + features.read(self._take_features, 0.0)
         self._look(labels, features)
-        learnt = self._learn()
+        # What cannot be saved is not added to: an outage of Kafka or a full disk is waited out.
+        learnt = self._learn() if self._unsaved_rows < SAVE_ROWS else 0
         self._tell(labels, features)
-        serving = self._serving.serving
-        if self.rival.meets(serving.scorer if serving else None) or learnt:
-            self._show()
         idle = not read and not learnt
         done = idle and all(lane.labels_ended for lane in self.course.lanes.values())
+        self._show_news(learnt > 0, idle)
         if self._unsaved_rows >= SAVE_ROWS or (done and self._unsaved_blocks):
             self._save(labels)
         if idle and done:
@@ -131,26 +156,56 @@ class Learner:
 
     def _learn(self) -> int:
         """Learn what is there, but a few blocks at most: reading, readiness and stopping have their turn."""
+        scorers = self._present()
         for count in range(BLOCKS_A_TURN):
-            joined = self.course.learn_next()
-            if joined is None:
+            learnt = self.course.learn_next()
+            if learnt is None:
                 return count
-            self._count(joined)
+            self._count(learnt)
+            if learnt.joined.users and self._outcomes is not None:
+                self._outcomes.write(outcome(learnt, scorers))
+            if self._unsaved_rows >= SAVE_ROWS:
+                return count + 1
         return BLOCKS_A_TURN
 
-    def _count(self, joined: Joined) -> None:
+    def _present(self) -> list[Scorer]:
+        serving = self._serving.serving
+        return self.contestants.present(serving.champion, serving.scorer) if serving else []
+
+    def _count(self, learnt: Learnt) -> None:
+        joined = learnt.joined
         gone = int(joined.churned.sum())
         self.instruments.count("churn_labels", gone, churned="true")
         self.instruments.count("churn_labels", len(joined.users) - gone, churned="false")
         self._unsaved_blocks += 1
         self._unsaved_rows += len(joined.users)
 
+    def _show_news(self, learnt: bool, idle: bool) -> None:
+        serving = self._serving.serving
+        promoted = self.rival.meets(serving.scorer if serving else None)
+        # The snapshot remembers who served before.
+        self._unsaved_blocks += promoted
+        self._news = self._news or promoted or learnt
+        if self._news and (idle or time.monotonic() - self._shown_at >= SHOW_SECONDS):
+            self._show()
+
     def _show(self) -> None:
-        window = self.model.window
-        for model, judged in ((ONLINE, window.judged()), (CHAMPION, self.rival.judged(window))):
-            for name, value in (("churn_online_log_loss", judged.log_loss), ("churn_online_auc", judged.auc)):
-                if not math.isnan(value):
-                    self.instruments.set(name, value, model=model)
+        self._news, self._shown_at = False, time.monotonic()
+        compared = self.rival.compared(self.model.window)
+        self._show_judged(ONLINE, compared.online)
+        self._show_judged(CHAMPION, compared.champion)
+        self.instruments.set("churn_online_judged_rows", compared.online.rows)
+        if self.model.issued.latest_day >= 0:
+            self.instruments.set("churn_learned_midnight_seconds", self.model.issued.latest_day * DAY_SECONDS)
+
+    def _show_judged(self, model: str, judged: Judged) -> None:
+        figures = {"log_loss": judged.log_loss, "auc": judged.auc, "calibration_error": judged.calibration_error}
+        for name, value in figures.items():
+            # What is not known (any more, after a promotion) is not shown as it was.
+            if math.isnan(value):
+                self.instruments.forget(f"churn_online_{name}", model=model)
+            else:
+                self.instruments.set(f"churn_online_{name}", value, model=model)
 
     def _tell(self, labels: BlockReader, features: BlockReader) -> None:
         undecodable, labels.undecodable, features.undecodable = labels.undecodable + features.undecodable, 0, 0
@@ -162,9 +217,12 @@ class Learner:
             log.warning("labels of the past or of a partition's former owner are not learnt", blocks=outdated)
 
     def _save(self, labels: BlockReader) -> None:
-        self._number += 1
-        snapshot = self.course.snapshot()
+        passing("learner.before_delivery")
+        if self._outcomes is not None and not self._outcomes.delivered():
+            return
         passing("learner.before_snapshot")
+        self._number += 1
+        snapshot = self.course.snapshot(self.contestants.seen)
         try:
             save(self._folder, self._number, snapshot)
         except OSError as error:
@@ -197,7 +255,9 @@ class Learner:
         """Return why the learner cannot do its work; it waits for labels without complaint."""
         if not self._readers:
             return ["the learner has not begun yet"]
-        return [problem for problem in (*(reader.problem for reader in self._readers), self._save_problem) if problem]
+        undelivered = self._outcomes.problem if self._outcomes is not None else ""
+        problems = (*(reader.problem for reader in self._readers), undelivered, self._save_problem)
+        return [problem for problem in problems if problem]
 
 
 def _check(block: FeatureBlock, width: int) -> None:

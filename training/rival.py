@@ -1,16 +1,26 @@
-"""The champion, judged on the rows that the online model was judged on."""
+"""The champion and the online model on the same rows, so that their figures can be held against each other."""
 
+from dataclasses import dataclass
 from datetime import date
 
-from churn.days import day_number
-from churn.model import Scorer
-from training.window import Judged, Window, judge
+import numpy as np
 
-NOTHING = Judged(0, float("nan"), float("nan"))
+from churn.days import day_number
+from churn.evaluation import Mask
+from churn.model import Scorer
+from training.window import NOTHING, Judged, Window, judge
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Measures of both on one set of rows; the champion has none while nobody serves."""
+
+    online: Judged
+    champion: Judged
 
 
 class Rival:
-    """A model that serves; rows that it was trained on say nothing about it and are left out."""
+    """The model that serves; rows that it was trained on say nothing about it and are left out for both."""
 
     def __init__(self) -> None:
         self._scorer: Scorer | None = None
@@ -25,9 +35,10 @@ class Rival:
         self._known_until_day = day_number(date.fromisoformat(str(until))) if until else -1
         return True
 
-    def judged(self, window: Window) -> Judged:
-        """Return the champion's measures on the rows of midnights after those that it learnt from."""
+    def compared(self, window: Window) -> Compared:
+        """Return both on the rows of midnights after those that the champion learnt from; without one, on all."""
         if self._scorer is None:
-            return NOTHING
-        fresh = window.as_of_days > self._known_until_day
-        return judge(window.churned[fresh], self._scorer.score(window.matrix[fresh]).probability)
+            return Compared(window.judged(), NOTHING)
+        fresh: Mask = np.asarray(window.as_of_days > self._known_until_day, np.bool_)
+        said = self._scorer.score(window.matrix[fresh]).probability
+        return Compared(window.judged(fresh), judge(window.churned[fresh], said))

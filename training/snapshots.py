@@ -8,19 +8,26 @@ import msgspec
 
 from churn.errors import DataError
 from churn.fault_points import passing
+from churn.scores import Champion
 from training.delay_line import Position
 from training.online import RIVER_VERSION, OnlineState
 
-FORMAT = 2
+FORMAT = 3
+"""3: the weights of past midnights, and the champions that were seen."""
 KEPT_SNAPSHOTS = 3
 PATTERN = "*-river-*.json"
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A learner and where it stands in each partition: one without the other would lose or repeat labels."""
+    """A learner and where it stands in each partition: one without the other would lose or repeat labels.
+
+    Attributes:
+        champions: the last promotions that it heard of, the latest last; of older ones the models topic may hold no record.
+    """
 
     model: OnlineState
     positions: dict[int, Position]
+    champions: list[Champion] = []
     format: int = FORMAT
     river: str = RIVER_VERSION
 

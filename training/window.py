@@ -9,27 +9,37 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from churn.evaluation import Mask, auc, log_loss
+from churn.evaluation import Mask, auc, calibration_table, expected_calibration_error, log_loss
 from churn.layout import Float64s, Floats, Int32s
 
 WINDOW_ROWS = 5000
-"""The log loss of so many rows is known to 0.006 or so, and 5,000 x 53 float32 add 1.4 MB to a snapshot."""
+"""The log loss of so many rows is known to 0.006 or so, and 5,000 x 75 float32 add 2 MB to a snapshot."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Progressive measures; NaN where rows, or one of the two classes, are missing."""
+    """Progressive measures; NaN where rows, or one of the two classes, are missing.
+
+    The calibration error is the mean distance of what was said from what happened, over ten bins of equal size.
+    """
 
     rows: int
     log_loss: float
     auc: float
+    calibration_error: float
+
+
+NOTHING = Judged(0, float("nan"), float("nan"), float("nan"))
 
 
 def judge(churned: Mask, probability: Float64s) -> Judged:
     """Return how well these probabilities foretold what happened."""
-    loss = log_loss(churned, probability) if len(churned) else float("nan")
+    if not len(churned):
+        return NOTHING
     both = bool(churned.any()) and not bool(churned.all())
-    return Judged(len(churned), loss, auc(churned, probability) if both else float("nan"))
+    ranked = auc(churned, probability) if both else float("nan")
+    error = expected_calibration_error(calibration_table(churned, probability))
+    return Judged(len(churned), log_loss(churned, probability), ranked, error)
 
 
 class WindowState(msgspec.Struct, frozen=True):
@@ -45,7 +55,7 @@ NO_ROWS = WindowState()
 
 
 class Window:
-    """The newest rows with the probability that was given before their label was known."""
+    """The newest rows with the probability that could be issued at their midnight."""
 
     def __init__(self, features: int, state: WindowState = NO_ROWS) -> None:
         self.matrix: Floats = np.frombuffer(state.matrix, "<f4").reshape(-1, features)
@@ -61,9 +71,11 @@ class Window:
         self.as_of_days = np.concatenate([self.as_of_days, days])[-WINDOW_ROWS:]
         self.probability = np.concatenate([self.probability, probability])[-WINDOW_ROWS:]
 
-    def judged(self) -> Judged:
-        """Return the measures of what was said before the labels were known."""
-        return judge(self.churned, self.probability)
+    def judged(self, rows: Mask | None = None) -> Judged:
+        """Return the measures of what was said, on all rows or on these."""
+        if rows is None:
+            return judge(self.churned, self.probability)
+        return judge(self.churned[rows], self.probability[rows])
 
     def state(self) -> WindowState:
         """Return everything as plain bytes."""

@@ -23,11 +23,12 @@ features:
   days: {days: activity, windows: [30], says: b}
 """,
     "test",
-)
+).with_horizon(3)
+"""So that of six midnights the last three can be judged."""
 PARTITIONS = 3
 DAYS = range(100, 106)
 USERS = 6
-Learnt = list[tuple[int, str, bytes, bool]]
+Learnt = list[tuple[int, str, bytes, bool, float | None]]
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Logs:
 def roll(partition: int, day: int, epoch: int, random: np.random.Generator) -> list[FeatureBlock]:
     """Return a midnight's roll in two blocks, and an update after it."""
     users = [f"{partition}-{i}" for i in range(USERS)]
-    matrix = np.stack([random.integers(1, 36, USERS), random.integers(0, 30, USERS)], axis=1).astype(np.float32)
+    matrix = np.stack([random.integers(1, 5, USERS), random.integers(0, 30, USERS)], axis=1).astype(np.float32)
     facts = (partition, epoch, day * DAY_US, 0, 0, DECLARED.feature_set_version)
     blocks = [FeatureBlock("roll", *facts, users[s], matrix[s].tobytes()) for s in (slice(0, 4), slice(4, USERS))]
     later = (partition, epoch, day * DAY_US + 5, 0, 0, DECLARED.feature_set_version)
@@ -109,9 +110,11 @@ class Reading:
 
     def learn(self, most: int = 1_000_000) -> None:
         """Learn what is possible, a number of blocks at most."""
-        while most and (joined := self.course.learn_next()) is not None:
-            rows = zip(joined.users, joined.matrix, joined.churned.tolist(), strict=True)
-            self.learnt += [(joined.as_of_us // DAY_US, user, vector.tobytes(), gone) for user, vector, gone in rows]
+        while most and (found := self.course.learn_next()) is not None:
+            joined, nothing = found.joined, [None] * len(found.joined.users)
+            said = nothing if found.said is None else found.said.tolist()
+            rows = zip(joined.users, joined.matrix, joined.churned.tolist(), said, strict=True)
+            self.learnt += [(joined.as_of_us // DAY_US, user, vector.tobytes(), *told) for user, vector, *told in rows]
             most -= 1
 
     def finish(self) -> None:
@@ -171,19 +174,21 @@ def test_any_reading_and_any_kills_end_like_the_straight_run(seed: int, steps: l
 @given(st.integers(0, 1000))
 def test_no_label_is_learnt_twice_and_time_never_goes_back(seed: int) -> None:
     learnt = straight(written(seed)).learnt
-    assert len({(day, user) for day, user, _, _ in learnt}) == len(learnt)
+    assert len({(day, user) for day, user, *_ in learnt}) == len(learnt)
     assert [day for day, *_ in learnt] == sorted(day for day, *_ in learnt)
 
 
 def test_the_histories_have_something_to_learn() -> None:
-    assert len(straight(written(1)).learnt) > 20
+    learnt = straight(written(1)).learnt
+    assert len(learnt) > 20
+    assert {day for day, *_, said in learnt if said is not None} == {103, 104, 105}
 
 
 def test_a_partition_whose_log_has_ended_is_not_waited_for() -> None:
     logs = written(2)
-    assert {user[0] for _, user, _, _ in straight(logs).learnt} == {"0", "1", "2"}
+    assert {user[0] for _, user, *_ in straight(logs).learnt} == {"0", "1", "2"}
     logs.labels[0] = []
-    assert {user[0] for _, user, _, _ in straight(logs).learnt} == {"1", "2"}
+    assert {user[0] for _, user, *_ in straight(logs).learnt} == {"1", "2"}
 
 
 def test_a_partition_with_more_to_read_is_waited_for() -> None:

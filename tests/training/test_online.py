@@ -38,34 +38,61 @@ def taught(blocks: int = 4) -> OnlineLearner:
 
 
 def test_nothing_is_known_before_the_first_label() -> None:
-    matrix, churned = rows(10, 0)
-    assert OnlineLearner(NAMES, "v1").learn(0, matrix, churned).tolist() == [0.5] * 10
+    assert OnlineLearner(NAMES, "v1").predict(rows(10, 0)[0]).tolist() == [0.5] * 10
 
 
-def test_predictions_come_before_learning() -> None:
-    learner, matrix_and_labels = taught(), rows(100, 99)
-    before = learner.predict(matrix_and_labels[0])
-    assert learner.learn(4, *matrix_and_labels).tolist() == before.tolist()
-    assert learner.predict(matrix_and_labels[0]).tolist() != before.tolist()
+def test_rows_of_a_midnight_without_known_labels_are_learnt_and_not_judged() -> None:
+    learner = OnlineLearner(NAMES, "v1")
+    assert [learner.learn(day, *rows(10, day)) for day in (0, 15, 29)] == [None] * 3
+    assert (learner.rows, learner.window.judged().rows) == (30, 0)
+
+
+def test_rows_are_judged_by_what_was_known_at_their_midnight() -> None:
+    learner, issuer, (matrix, churned) = taught(4), taught(3), rows(100, 99)
+    # The labels of day 2 are known on day 32; those of day 3 are not.
+    said = learner.learn(32, matrix, churned)
+    assert said is not None
+    assert np.abs(said - issuer.predict(matrix)).max() < 1e-12
+    assert np.abs(said - learner.predict(matrix)).max() > 1e-3
+
+
+def test_every_block_of_a_midnight_is_judged_alike() -> None:
+    learner, (matrix, churned) = taught(4), rows(100, 99)
+    first, second = (learner.learn(40, matrix, churned) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.tolist() == second.tolist()
+
+
+def test_late_rows_are_judged_for_a_week_by_what_was_known_then() -> None:
+    learner = OnlineLearner(NAMES, "v1", horizon_days=2)
+    said = {day: learner.learn(day, *rows(50, day)) for day in range(20)}
+    late = [learner.learn(day, *rows(50, day)) for day in (12, 11)]
+    assert (said[12] is None, late[0] is None, late[1] is None) == (False, False, True)
+    assert np.array_equal(np.asarray(late[0]), np.asarray(said[12]))
 
 
 def test_progressive_measures_come_close_to_the_law_itself() -> None:
-    learner = taught(20)
-    known = [rows(500, seed) for seed in range(10, 20)]
+    learner = OnlineLearner(NAMES, "v1", horizon_days=2)
+    for seed in range(40):
+        learner.learn(seed, *rows(500, seed))
+    known = [rows(500, seed) for seed in range(30, 40)]
     churned = np.concatenate([labels for _, labels in known])
     law = np.concatenate([true_probability(matrix) for matrix, _ in known])
-    assert learner.rows == 10_000
+    assert learner.rows == 20_000
     assert learner.window.churned.tolist() == churned.tolist()
-    assert learner.window.judged().log_loss - log_loss(churned, law) < 0.01
-    assert auc(churned, law) - learner.window.judged().auc < 0.01
+    judged = learner.window.judged()
+    assert judged.log_loss - log_loss(churned, law) < 0.02
+    assert auc(churned, law) - judged.auc < 0.01
+    assert judged.calibration_error < 0.05
 
 
 def test_a_restored_learner_goes_on_with_the_same_bits() -> None:
     learner = taught()
     state = msgspec.json.decode(msgspec.json.encode(learner.state()), type=type(learner.state()))
     copy = OnlineLearner(NAMES, "v1", state)
-    for seed in (7, 8):
-        assert copy.learn(seed, *rows(300, seed)).tolist() == learner.learn(seed, *rows(300, seed)).tolist()
+    for day in (31, 33):
+        assert np.array_equal(*(np.asarray(each.learn(day, *rows(300, day))) for each in (copy, learner)))
     assert copy.state() == learner.state()
 
 

@@ -54,7 +54,7 @@ def test_a_damaged_snapshot_is_refused(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"river": "0.1.0"}, r"written by River 0\.1\.0, this is"),
-        ({"format": 1}, "snapshot format 1, this program reads 2"),
+        ({"format": 2}, "snapshot format 2, this program reads 3; move the file away to learn anew"),
         ({"model": {}}, "not a snapshot that this version can read"),
     ],
 )

@@ -27,6 +27,11 @@ def test_an_empty_window_judges_nothing() -> None:
     assert judged.rows == 0
     assert math.isnan(judged.log_loss)
     assert math.isnan(judged.auc)
+    assert math.isnan(judged.calibration_error)
+
+
+def test_the_calibration_error_is_the_distance_of_what_was_said_from_what_happened() -> None:
+    assert filled(3, churned=True, probability=0.75).judged().calibration_error == 0.25
 
 
 def test_one_class_has_a_log_loss_but_no_ranking() -> None:
