@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,7 +18,6 @@ from compose.figures import json_option, write_figures
 if TYPE_CHECKING:
     from churn.scores import Champion, Lineup
     from training.registry import Registry, Version
-    from training.report import TrainingReport
     from training.steward import Steward
 
 
@@ -37,22 +36,6 @@ def steward_of(settings: Settings) -> "Steward":
 
     log = AuditLog(settings.models_dir)
     return Steward(registry_of(settings), log, settings.model_approval, announcer(settings))
-
-
-def evidence_of(report: "TrainingReport") -> dict[str, Any]:
-    """Return what the audit log keeps of a training."""
-    found = report.evaluation
-    return {
-        "archive_from": report.archive_from,
-        "archive_until": report.archive_until,
-        "events": report.events,
-        "feature_set_version": report.feature_set_version,
-        "train_rows": report.train_rows,
-        "holdout_rows": found.rows,
-        "auc": round(found.auc, 6),
-        "log_loss": round(found.log_loss, 6),
-        "ece": round(found.ece, 6),
-    }
 
 
 def how_to_promote(version: str, settings: Settings) -> str:

@@ -17,12 +17,14 @@ import msgspec
 import numpy as np
 
 from churn.declaration import Declaration
+from churn.errors import InputError
 from churn.layout import Float64s, Floats
 from churn.model import LogisticModel, Model
 from training import boosting, logistic, search
 from training.calibration import Recalibration, mean_loss, over_folds
 from training.goldens import with_golden
 from training.online import OnlineLearner
+from training.plan import CANDIDATES
 from training.rows import Fold, Rows, expit
 
 EXAMPLES = 5000
@@ -67,18 +69,26 @@ class Recipe(Protocol):
         """Return the model of all rows."""
 
 
-def compete(rows: Rows, folds: Sequence[Fold], order: Order, progress: Progress = lambda _: None) -> list[Candidate]:
-    """Return every candidate, the best on the folds first; without folds the baseline comes first.
+def compete(
+    rows: Rows,
+    folds: Sequence[Fold],
+    order: Order,
+    progress: Progress = lambda _: None,
+    names: Sequence[str] = CANDIDATES,
+) -> list[Candidate]:
+    """Return the candidates of these names, the best on the folds first; without folds as they are named.
 
     Boosted trees are left out, and `progress` says so, where LightGBM cannot be loaded.
     """
     found = []
-    for recipe in RECIPES:
+    for recipe in map(RECIPES.__getitem__, names):
         progress(f"fitting {recipe.name}")
         try:
             found.append(_candidate(recipe, rows, folds, order))
         except boosting.NoLightGBMError as error:
             progress(f"{recipe.name} is left out: {error}")
+    if not found:
+        raise InputError("no candidate is left; name another one, or make LightGBM loadable")
     return sorted(found, key=lambda each: each.fold_loss) if folds else found
 
 
@@ -180,4 +190,4 @@ def _logit(probability: Float64s) -> Float64s:
     return np.asarray(np.log(said) - np.log1p(-said), np.float64)
 
 
-RECIPES: tuple[Recipe, ...] = (Logistic(), Boosted(), Online())
+RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (Logistic(), Boosted(), Online())}

@@ -61,11 +61,17 @@ class Judges:
         if record.feature_set_version != version:
             return None, f"version {record.version} reads feature set {record.feature_set_version}, not {version}"
         model = self.registry.model(record.version)
-        until = str(model.trained.get("train_until", ""))
-        knows = f", which learnt until {until} and may know these rows"
-        overlaps = until > iso(self.material.split.train[-1])
         probability = scored(model, self.material.test.rows.matrix)
-        return probability, f"version {record.version}{knows if overlaps else ''}"
+        return probability, f"version {record.version}{self._knows(model)}"
+
+    def _knows(self, model: Model) -> str:
+        """Say that a model may have learnt from rows of the hold-out; empty when it cannot have."""
+        until, share = str(model.trained.get("train_until", "")), self.material.reserved_share
+        if share and model.trained.get("reserved_share") == share:
+            return ""
+        # Labels reach a horizon ahead: whoever learnt later than that before the first judged row knows part of it.
+        clear = iso(self.material.split.test[0] - self.declaration.label.horizon_days)
+        return f", which learnt until {until} and may know these rows" if until > clear else ""
 
     def _oracle(self, model: Model) -> tuple[Evaluation, Evaluation]:
         test, folder = self.material.test, self.truth_dir or Path()

@@ -69,6 +69,8 @@ class TrainingReport:
     rivals: Rivals
     verdict: Verdict
     seconds: Mapping[str, float]
+    reserved_share: float = 0.0
+    """Share of users whom no version learns from, and who are judged on; 0: the hold-out is of later days."""
 
     def json(self) -> bytes:
         """Return the report as JSON."""
@@ -86,8 +88,13 @@ class TrainingReport:
             f"archive   {self.archive_from} to {self.archive_until}: {self.events:,} events of {self.users:,} users",
             f"train     {_span(self.train_as_ofs)}: {self.train_rows:,} rows{sampled}, {self.train_positive_rate:.1%} churned",
             f"hold-out  {_span(self.test_as_ofs)}: {self.evaluation.rows:,} rows, {self.evaluation.positive_rate:.1%} churned, "
-            f"at least {self.horizon_days} days after the last training snapshot",
+            f"{self._apart()}",
         ]
+
+    def _apart(self) -> str:
+        if self.reserved_share:
+            return f"of the {self.reserved_share:.0%} of users from whom no version learns"
+        return f"at least {self.horizon_days} days after the last training snapshot"
 
     def _measures(self) -> list[str]:
         rivals = self.rivals

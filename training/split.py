@@ -101,6 +101,23 @@ def by_time(as_of_days: Sequence[int], test_fraction: float, gap_days: int) -> S
     return Split(train, test)
 
 
+def newest(as_of_days: Sequence[int], judged: int) -> Split:
+    """Return all snapshots as train, the last `judged` of them as test too: for a test of other users at the same times.
+
+    Raises:
+        DataError: there is none.
+
+    >>> newest([0, 7, 14], 2)
+    Split(train=(0, 7, 14), test=(7, 14))
+    """
+    days = tuple(sorted(as_of_days))
+    if not days:
+        raise DataError(
+            "the archive is too short: no midnight has whole windows before it and a whole horizon after it"
+        )
+    return Split(days, days[-judged:])
+
+
 def folds(as_of_days: Sequence[int], gap_days: int) -> Iterator[Split]:
     """Yield time-ordered splits inside the training snapshots for choosing settings; none when they are too few."""
     for fraction in (0.4, 0.2):

@@ -50,12 +50,20 @@ class Steward:
         self.registry, self._log = registry, log
         self._approval, self._announce = approval, announce
 
-    def judged(self, version: str, verdict: Verdict, evidence: Mapping[str, Any], now: datetime) -> bool:
+    def judged(
+        self,
+        version: str,
+        verdict: Verdict,
+        evidence: Mapping[str, Any],
+        now: datetime,
+        who: str = TRAINING,
+        reason: str = "trained",
+    ) -> bool:
         """Take a newly registered version in; returns whether it may be promoted without a person."""
         waits = verdict.promotes and self._approval == "required"
         with self._log.writing() as writing:
             known = {key: value for key, value in self.registry.facts(version).items() if key == "data_fingerprint"}
-            self._write(writing, now, "registered", version, TRAINING, "trained", {**known, **evidence})
+            self._write(writing, now, "registered", version, who, reason, {**known, **evidence})
             step: Step = "gate_passed" if verdict.promotes else "gate_failed"
             self.registry.note(version, gate=PASSED if verdict.promotes else "failed", state=WAITING if waits else "")
             if verdict.promotes:

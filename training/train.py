@@ -5,7 +5,7 @@ Nothing is promoted here: the report's verdict says whether the gate would let t
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -19,12 +19,15 @@ from training.card import CARD_FILE, Card
 from training.card_of import card_of
 from training.dataset import DataSet
 from training.judging import Judges
+from training.logistic import scored
+from training.loop.reference import REFERENCE_FILE, reference_of
+from training.loop.reference import encode as encode_reference
 from training.material import Material, examined_material, gather, material_of, snapshots_of
 from training.monotone import sweeps
+from training.plan import MANUAL, Plan
 from training.registry import Registry
 from training.report import Contender, TrainingReport
 from training.rows import folds_of
-from training.split import by_time
 
 __all__ = ["EXAMPLES", "Progress", "gather", "train"]
 
@@ -57,12 +60,12 @@ def train(
     registry: Registry,
     declaration: Declaration,
     now: datetime,
+    plan: Plan = MANUAL,
     as_ofs: Sequence[date] | None = None,
-    test_fraction: float = 0.25,
     threshold: float = 0.5,
     truth_dir: Path | None = None,
     user_ttl_days: int = 0,
-    cohorts: bool = False,
+    tags: Mapping[str, str] | None = None,
     progress: Progress = lambda _: None,
 ) -> TrainingReport:
     """Train candidates on the archive and register the best on its folds as challenger.
@@ -72,7 +75,7 @@ def train(
         threshold: probability from which a user counts as predicted to churn in accuracy, precision and recall.
         truth_dir: truth of a synthetic business, for the oracle's line in the report.
         user_ttl_days: silence after which the stream forgets a user; 0: never.
-        cohorts: users begin and end together, as in a course; settings are chosen on other users, not on later days.
+        tags: noted beside the registered version.
 
     Raises:
         DataError: the archive is empty, too short for a time-ordered test, holds one class only, or fails its checks.
@@ -84,20 +87,21 @@ def train(
         tempfile.TemporaryDirectory() as scratch,
         DataSet(declaration, archived, Path(scratch), user_ttl_days) as data,
     ):
-        split = by_time(snapshots_of(data, declaration, as_ofs), test_fraction, horizon)
+        days = snapshots_of(data, declaration, as_ofs)
         watch.step("building the snapshots")
-        material = material_of(data, split, horizon)
+        material = material_of(data, plan, days, horizon)
     watch.step("checking the data")
     data_set = examined_material(declaration, archived, material, user_ttl_days)
     facts = _facts(now, material, horizon) | {"data_fingerprint": data_set.fingerprint.id}
     rows, order = material.train.rows, Order(registry.name, declaration, facts)
-    found = compete(rows, folds_of(rows, horizon, cohorts=cohorts), order, watch.step)
+    folds = folds_of(rows, horizon, cohorts=plan.cohorts) if plan.searched else []
+    found = compete(rows, folds, order, watch.step, plan.candidates)
     watch.step("evaluating on the hold-out")
     judges = Judges(registry, declaration, material, threshold, truth_dir)
     report = _report(declaration, now, material, found, judges)
     watch.step("registering")
     card = card_of(report, declaration, found[0].model, material.test, data_set)
-    report = replace(report, version=_register(report, registry, found, card))
+    report = replace(report, version=_register(report, registry, found, _texts(report, found, card, material), tags))
     watch.step("")
     return replace(report, seconds=dict(watch.seconds))
 
@@ -110,6 +114,7 @@ def _facts(now: datetime, material: Material, horizon_days: int) -> dict[str, st
         "rows": len(material.train.rows),
         "positive_rate": round(float(material.train.rows.churned.mean()), 6),
         "horizon_days": horizon_days,
+        "reserved_share": material.reserved_share,
     }
 
 
@@ -142,6 +147,7 @@ def _report(
         rivals=rivals,
         verdict=verdict,
         seconds={},
+        reserved_share=material.reserved_share,
     )
 
 
@@ -159,7 +165,27 @@ def _contender(candidate: Candidate, declaration: Declaration, material: Materia
     )
 
 
-def _register(report: TrainingReport, registry: Registry, found: Sequence[Candidate], card: Card) -> str:
+def _texts(report: TrainingReport, found: Sequence[Candidate], card: Card, material: Material) -> Mapping[str, str]:
+    """Return what is kept beside the model: every candidate whole, so that each can be compared and served later."""
+    model, train_rows, test = found[0].model, material.train.rows, material.test.rows
+    # What the model says of rows that it learnt from is too sure of itself to be a reference.
+    reference = reference_of(model.features, train_rows.matrix, scored(model, test.matrix), train_rows.days)
+    return {
+        "report.json": report.json().decode(),
+        "report.txt": report.text(),
+        CARD_FILE: card.json(),
+        REFERENCE_FILE: encode_reference(reference),
+        **{f"candidates/{each.name}.json": encode(each.model).decode() for each in found},
+    }
+
+
+def _register(
+    report: TrainingReport,
+    registry: Registry,
+    found: Sequence[Candidate],
+    texts: Mapping[str, str],
+    noted: Mapping[str, str] | None,
+) -> str:
     params = {
         "candidate": report.chosen,
         **{f"{found[0].name}_{key}": value for key, value in found[0].settings.items()},
@@ -185,8 +211,6 @@ def _register(report: TrainingReport, registry: Registry, found: Sequence[Candid
         "data_until": report.archive_until,
         "gate": "passed" if report.verdict.promotes else "failed",
         "data_fingerprint": str(found[0].model.trained.get("data_fingerprint", "")),
+        **(noted or {}),
     }
-    texts = {"report.json": report.json().decode(), "report.txt": report.text(), CARD_FILE: card.json()}
-    # Every candidate is kept whole, the baseline above all, so that each can be compared and served later.
-    texts |= {f"candidates/{each.name}.json": encode(each.model).decode() for each in found}
     return registry.register(found[0].model, params, metrics, tags, texts)
