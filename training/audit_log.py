@@ -25,7 +25,7 @@ SEAL = b',"sha256":"'
 SEAL_BYTES = len(SEAL) + 64 + len(b'"}')
 Step = Literal[
     "registered", "gate_passed", "gate_failed", "approved", "rejected", "promoted", "rolled_back", "refused",
-    "announced", "unannounced", "found", "torn",
+    "announced", "unannounced", "found", "torn", "alarm", "triggered", "training_failed", "gave_up",
 ]  # fmt: skip
 
 

@@ -26,6 +26,8 @@ CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 BUNDLE = "bundle"
 """The folder of a run's artifacts that holds the bundle's files."""
 ANCHOR_TAG = "audit_log_head"
+RUN_TAG = "run_id"
+"""Names the training that registered a version, where it was given a name."""
 POSTGRES_DRIVERS = ("psycopg", "psycopg2")
 
 
@@ -239,6 +241,12 @@ class Registry:
         """
         with _third_party_noise():
             return dict(self._known(version).tags)
+
+    def of_run(self, run: str) -> str | None:
+        """Return the version that a training of this name has registered; None when it has not."""
+        with _third_party_noise():
+            found = self._client.search_model_versions(f"name = '{self.name}' and tags.{RUN_TAG} = '{run}'")
+        return str(found[0].version) if found else None
 
     def note(self, version: str, **facts: str) -> None:
         """Note facts about a version."""
