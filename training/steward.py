@@ -70,11 +70,11 @@ class Steward:
 
     def __init__(self, registry: Registry, log: AuditLog, approval: Approval, announce: Announce) -> None:
         self.registry, self._log = registry, log
-        self.approval, self._announce = approval, announce
+        self._approval, self._announce = approval, announce
 
     def judged(self, version: str, verdict: Verdict, evidence: Mapping[str, Any], now: datetime) -> bool:
         """Take a newly registered version in; returns whether it may be promoted without a person."""
-        waits = verdict.promotes and self.approval == "required"
+        waits = verdict.promotes and self._approval == "required"
         with self._log.writing() as writing:
             known = {key: value for key, value in self.registry.facts(version).items() if key == "data_fingerprint"}
             self._write(writing, now, "registered", version, TRAINING, "trained", {**known, **evidence})
@@ -130,7 +130,7 @@ class Steward:
         """
 
         def act(writing: Writing) -> Champion:
-            refuse_for(obstacle(self.registry.facts(version), version, self.approval, override))
+            refuse_for(obstacle(self.registry.facts(version), version, self._approval, override))
             return self._promoted(writing, version, who, reason, now, override)
 
         return self._step(version, who, reason, now, act)

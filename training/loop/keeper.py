@@ -71,7 +71,7 @@ class Keeper:
         self._version, self._width = declaration.feature_set_version, len(declaration.feature_names)
         self.triggers = Triggers(policy, self.state.triggers)
         self._runs = Runs(self.folder / "runs", command)
-        self._retraining = Retraining(self.triggers, self._runs, steward, self._save)
+        self._retraining = Retraining(self.triggers, self._runs, steward, settings.model_approval, self._save)
         self._journal = Journal(AuditLog(settings.models_dir), steward.registry)
         self._serving = ServingModel(settings.models_dir, declaration, instruments)
         self._midnights = self._begin_midnights()

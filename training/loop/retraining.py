@@ -17,7 +17,7 @@ from training.loop.journal import Note
 from training.loop.runs import Ended, Order, Runs
 from training.loop.triggers import Attempt, Ending, Triggers
 from training.registry import Registry
-from training.steward import GATE, PASSED, SERVED, Steward, obstacle
+from training.steward import GATE, PASSED, SERVED, Approval, Steward, obstacle
 
 log = structlog.get_logger(__name__)
 
@@ -25,9 +25,12 @@ log = structlog.get_logger(__name__)
 class Retraining:
     """Carries out what the triggers decide."""
 
-    def __init__(self, triggers: Triggers, runs: Runs, steward: Steward, save: Callable[[], None]) -> None:
+    def __init__(
+        self, triggers: Triggers, runs: Runs, steward: Steward, approval: Approval, save: Callable[[], None]
+    ) -> None:
         """`save` makes the triggers' state durable."""
-        self._triggers, self._runs, self._steward, self._save = triggers, runs, steward, save
+        self._triggers, self._runs, self._steward = triggers, runs, steward
+        self._approval, self._save = approval, save
 
     @property
     def _registry(self) -> Registry:
@@ -73,7 +76,7 @@ class Retraining:
         history = self._steward.history().entries
         if any(entry.version == version and entry.step in SERVED for entry in history):
             return "promoted", {"version": version}
-        if obstacle(facts, version, self._steward.approval, override=False):
+        if obstacle(facts, version, self._approval, override=False):
             return "waiting", {"version": version}
         return self._promoted_late(version, attempt, now)
 

@@ -34,7 +34,7 @@ def model_of(declaration: Declaration, weight: float, intercept: float = 0.0) ->
     weights[declaration.feature_names.index("days_since_last_activity")] = weight
     golden = [GoldenRow([0.0] * width, 1 / (1 + float(np.exp(-intercept))))]
     zeros, ones = [0.0] * width, [1.0] * width
-    trained = {"horizon_days": declaration.label.horizon_days, "train_until": "2026-01-25", "positive_rate": 0.3}
+    trained: dict[str, str | float | int] = {"horizon_days": declaration.label.horizon_days, "train_until": "2026-01-25", "positive_rate": 0.3}
     return LogisticModel(
         "churn", declaration.feature_set_version, list(declaration.feature_names), zeros, ones, weights, zeros, zeros,
         intercept, golden, trained,
