@@ -25,7 +25,7 @@ class Metric:
     buckets: tuple[float, ...] = ()
 
 
-WORKERS = ("features", "scorer", "archive", "learner", "audit")
+WORKERS = ("features", "scorer", "archive", "learner", "audit", "keeper")
 
 METRICS = (
     Metric("churn_ready", "gauge", "1 when the process can do its work", (*WORKERS, "api")),
@@ -50,9 +50,9 @@ METRICS = (
     Metric("churn_scores", "counter", "Scores emitted", ("scorer",), ("band",)),
     Metric("churn_score_probability", "histogram", "Distribution of emitted probabilities", ("scorer",), buckets=PROBABILITY),
     Metric("churn_unscored_rows", "counter", "Vectors that arrived before any model served", ("scorer",)),
-    Metric("churn_champion_info", "gauge", "1 for the serving model version", ("scorer", "learner", "api"), ("version",)),
-    Metric("churn_champion_promoted_seconds", "gauge", "When the serving model was promoted, seconds since 1970", ("scorer", "learner", "api")),
-    Metric("churn_refused_models", "counter", "Model bundles that did not pass verification", ("scorer", "learner", "api")),
+    Metric("churn_champion_info", "gauge", "1 for the serving model version", ("scorer", "learner", "keeper", "api"), ("version",)),
+    Metric("churn_champion_promoted_seconds", "gauge", "When the serving model was promoted, seconds since 1970", ("scorer", "learner", "keeper", "api")),
+    Metric("churn_refused_models", "counter", "Model bundles that did not pass verification", ("scorer", "learner", "keeper", "api")),
     Metric("churn_archived_events", "counter", "Events written to the archive", ("archive",)),
     Metric("churn_archive_segments", "counter", "Segments completed in the archive", ("archive",)),
     Metric("churn_labels", "counter", "Matured labels learned from", ("learner",), ("churned",)),
@@ -65,6 +65,12 @@ METRICS = (
     Metric("churn_online_calibration_error", "gauge", "Expected calibration error, ten bins of equal size, on the same rows as churn_online_log_loss", ("learner",), ("model",)),
     Metric("churn_online_judged_rows", "gauge", "Rows behind churn_online_log_loss, the same ones for every model", ("learner",)),
     Metric("churn_learned_midnight_seconds", "gauge", "Latest midnight whose matured labels are learned from, seconds since 1970", ("learner",)),
+    Metric("churn_keeper_midnight_seconds", "gauge", "The last midnight that was complete in all partitions and looked at, seconds since 1970", ("keeper",)),
+    Metric("churn_keeper_clock_seconds", "gauge", "The keeper's time, seconds since 1970: what events told, or the wall clock's", ("keeper",)),
+    Metric("churn_keeper_champion_age_days", "gauge", "Age of the champion since it first served or was last confirmed by a training; never above 7", ("keeper",)),
+    Metric("churn_keeper_busy", "gauge", "1 while a training is due or goes on", ("keeper",)),
+    Metric("churn_keeper_trainings", "counter", "Trainings that the keeper started and saw end", ("keeper",), ("ending",)),
+    Metric("churn_keeper_gave_up", "gauge", "1 when the last training was given up after all its attempts failed", ("keeper",)),
     Metric("churn_http_requests", "counter", "HTTP requests answered", ("api",), ("route", "status")),
     Metric("churn_http_request_seconds", "histogram", "Time to answer an HTTP request", ("api",), ("route",), HTTP_SECONDS),
     Metric("churn_predictions", "counter", "Feature maps scored on request", ("api",)),

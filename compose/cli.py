@@ -12,6 +12,7 @@ from churn.errors import ChurnError, InputError, OutageError
 from churn.settings import Settings
 from compose import (
     dataset_commands,
+    keeper_commands,
     letter_commands,
     look_commands,
     model_commands,
@@ -71,7 +72,7 @@ def topics(settings: Settings) -> None:
 
 
 @main.command()
-@click.argument("name", type=click.Choice(["features", "scorer", "archive", "learner", "audit"]))
+@click.argument("name", type=click.Choice(["features", "scorer", "archive", "learner", "audit", "keeper"]))
 @click.pass_obj
 def worker(settings: Settings, name: str) -> None:
     """Run one stream worker until SIGTERM."""
@@ -160,6 +161,8 @@ main.add_command(produce_commands.import_command)
 main.add_command(produce_commands.oulad)
 main.add_command(dataset_commands.dataset)
 main.add_command(model_commands.train)
+main.add_command(keeper_commands.retrain)
+main.add_command(keeper_commands.keeper)
 main.add_command(oracle_command.oracle)
 main.add_command(score_command.score)
 main.add_command(registry_commands.models)

@@ -49,6 +49,7 @@ SERVICES = (
     Service("archive", ("worker", "archive"), "CHURN_METRICS_PORT", 9103),
     Service("learner", ("worker", "learner"), "CHURN_METRICS_PORT", 9104),
     Service("audit", ("worker", "audit"), "CHURN_METRICS_PORT", 9105),
+    Service("keeper", ("worker", "keeper"), "CHURN_METRICS_PORT", 9106),
     Service("api", ("api",), "CHURN_API_PORT", 8000),
 )
 

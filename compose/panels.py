@@ -191,6 +191,17 @@ LEARNER = Row("Learner", (
     ), "cps"),
 ))  # fmt: skip
 
+KEEPER = Row("The loop that looks after the models", (
+    stat("Age of the champion", "Days since its version first served or a training confirmed it. A training is due from 6 days on; an alert above 7.", "max(churn_keeper_champion_age_days)", "d"),
+    stat("Training", "1 while a training is due or goes on; `churn keeper status` says why.", "max(churn_keeper_busy)"),
+    stat("Given up", "1 when all attempts of the last training failed; `churn models log` holds the end of their output.", "max(churn_keeper_gave_up)"),
+    stat("Midnight", "The last midnight that was complete in all partitions: what the monitors have seen.", "max(churn_keeper_midnight_seconds) * 1000", "dateTimeAsIso", width=6),
+    stat("Behind", "The keeper's time less the last complete midnight; within a day and some minutes when all is well.", "max(churn_keeper_clock_seconds) - max(churn_keeper_midnight_seconds)", "s", width=6),
+    Panel("Trainings", "How trainings ended: promoted, kept (the gate kept the champion), waiting (for a person), failed.", (
+        Query("sum by (ending) (increase(churn_keeper_trainings_total[1d]))", "{{ending}}"),
+    ), stacked=True),
+))  # fmt: skip
+
 API = Row("API", (
     Panel("Requests", "Answers by route and status.", (
         Query(rate("churn_http_requests_total", "route, status"), "{{route}} {{status}}"),
@@ -210,4 +221,4 @@ API = Row("API", (
     )),
 ))  # fmt: skip
 
-ROWS = (ROAD, STREAM, ONLINE, MODEL, ARCHIVE, AUDIT, LEARNER, API)
+ROWS = (ROAD, STREAM, ONLINE, MODEL, ARCHIVE, AUDIT, LEARNER, KEEPER, API)

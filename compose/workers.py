@@ -25,8 +25,9 @@ from stream_processors.scorer import ScorerRole
 if TYPE_CHECKING:
     from training.auditor import Auditor
     from training.learner import Learner
+    from training.loop.keeper import Keeper
 
-FOLLOWERS = ("learner", "audit")
+FOLLOWERS = ("learner", "audit", "keeper")
 WORKERS = ("features", "scorer", "archive", *FOLLOWERS)
 
 
@@ -49,13 +50,25 @@ def build_role(name: str, settings: Settings, instruments: Instruments) -> Role:
     raise InputError(f"no worker is called {name!r}; there are {', '.join(WORKERS)}")
 
 
-def build_follower(name: str, settings: Settings, instruments: Instruments) -> "Learner | Auditor":
+def build_follower(name: str, settings: Settings, instruments: Instruments) -> "Learner | Auditor | Keeper":
     """Return a worker that reads topics by itself; imported here, because River and DuckDB take 2 s."""
+    if name == "keeper":
+        return build_keeper(settings, instruments)
     from training.auditor import Auditor
     from training.learner import Learner
 
     kind = Learner if name == "learner" else Auditor
     return kind(settings, load(settings.declaration), instruments)
+
+
+def build_keeper(settings: Settings, instruments: Instruments) -> "Keeper":
+    """Return the keeper: it trains by the same command as a person does."""
+    from compose.keeper_commands import training_command
+    from compose.registry_commands import steward_of
+    from training.loop.keeper import Keeper
+
+    declaration = load(settings.declaration)
+    return Keeper(settings, declaration, instruments, steward_of(settings), training_command, wall_us)
 
 
 def run(name: str, settings: Settings) -> None:

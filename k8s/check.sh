@@ -81,4 +81,5 @@ check_refusal "a moving image tag" --set image.tag=latest
 check_refusal "SASL without a user" --set kafka.securityProtocol=SASL_SSL
 check_refusal "a second learner" --set workers.learner.replicas=2
 check_refusal "a second audit" --set workers.audit.replicas=2
+check_refusal "a second keeper" --set workers.keeper.replicas=2
 echo "the chart is sound"

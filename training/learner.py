@@ -23,7 +23,7 @@ from churn.scores import Champion
 from churn.settings import Settings
 from churn.topics import FEATURES, LABELS, MODELS, OUTCOMES
 from feature_repo.bundles import load
-from feature_repo.champion import ServingModel
+from feature_repo.champion import Record, ServingModel
 from feature_repo.control import ModelsFollower
 from feature_repo.instruments import Instruments
 from feature_repo.manifest import signature_of
@@ -99,7 +99,7 @@ class Learner:
         self._outcomes = OutcomesWriter(config, OUTCOMES.name(prefix))
         follower = ModelsFollower(
             config, MODELS.name(prefix), self._settings.model_name,
-            self._on_champions, self._serving.refuse, self._serving.retry,
+            self._on_records, self._serving.unreadable, self._serving.retry,
         )  # fmt: skip
         follower.following.start()
         try:
@@ -111,8 +111,8 @@ class Learner:
             labels.close()
             features.close()
 
-    def _on_champions(self, named: list[Champion]) -> None:
-        self.contestants.note(named)
+    def _on_records(self, named: list[Record]) -> None:
+        self.contestants.note([record for record in named if isinstance(record, Champion)])
         self._serving.follow(named)
 
     def _learn_until(self, stop: threading.Event, labels: BlockReader, features: BlockReader) -> None:
@@ -170,7 +170,10 @@ class Learner:
 
     def _present(self) -> list[Scorer]:
         serving = self._serving.serving
-        return self.contestants.present(serving.champion, serving.scorer) if serving else []
+        if serving is None:
+            return []
+        challengers = [scorer for _, scorer in serving.challengers]
+        return self.contestants.present(serving.champion, serving.scorer, challengers)
 
     def _count(self, learnt: Learnt) -> None:
         joined = learnt.joined

@@ -26,6 +26,8 @@ ANCHOR_TAG = "audit_log_head"
 LINEUP_TAG = "lineup"
 TICK = timedelta(microseconds=1)
 """Records are dated after those before them even where clocks disagree, as readers of scores go by that."""
+RUN_TAG = "run_id"
+"""Names the training that registered a version, where it was given a name."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +237,12 @@ class Registry:
         """
         with third_party_noise():
             return dict(self._known(version).tags)
+
+    def of_run(self, run: str) -> str | None:
+        """Return the version that a training of this name has registered; None when it has not."""
+        with third_party_noise():
+            found = self._client.search_model_versions(f"name = '{self.name}' and tags.{RUN_TAG} = '{run}'")
+        return str(found[0].version) if found else None
 
     def note(self, version: str, **facts: str) -> None:
         """Note facts about a version."""

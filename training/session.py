@@ -15,13 +15,12 @@ from churn.scores import Champion
 from training.audit_log import AuditLog
 from training.card_files import publish
 from training.plan import MANUAL, Plan
+from training.registry import RUN_TAG
 from training.report import TrainingReport
 from training.steward import GATE, TRAINING, Steward
 from training.train import Progress, train
 
 LOCK_FILE = "training.lock"
-RUN_TAG = "run_id"
-"""Names the training that registered a version, where it was given a name."""
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ def test_full_line_is_broken_before_the_panel_that_does_not_fit() -> None:
 def test_rows_are_the_parts_of_the_system() -> None:
     titles = [panel["title"] for panel in PLACED if panel["type"] == "row"]
     assert titles == [
-        "The road at a glance", "Stream health", "Online store", "Scoring and model", "Archive", "Self-audit", "Learner", "API",
+        "The road at a glance", "Stream health", "Online store", "Scoring and model", "Archive", "Self-audit", "Learner",
+        "The loop that looks after the models", "API",
     ]  # fmt: skip
 
 

@@ -64,8 +64,8 @@ def test_taken_port_is_named_with_the_setting_to_change(stack: LocalStack) -> No
 
 
 def test_every_service_is_declared_once_with_a_port_of_its_own() -> None:
-    assert [each.name for each in SERVICES] == ["features", "scorer", "archive", "learner", "audit", "api"]
-    assert [each.default_port for each in SERVICES] == [9101, 9102, 9103, 9104, 9105, 8000]
+    assert [each.name for each in SERVICES] == ["features", "scorer", "archive", "learner", "audit", "keeper", "api"]
+    assert [each.default_port for each in SERVICES] == [9101, 9102, 9103, 9104, 9105, 9106, 8000]
 
 
 def test_unknown_service_is_refused_with_the_known_names() -> None:

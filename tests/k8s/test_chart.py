@@ -124,6 +124,10 @@ def test_a_second_learner_is_refused() -> None:
     assert refused(workers={"learner": {"replicas": 2}})
 
 
+def test_a_second_keeper_is_refused() -> None:
+    assert refused(workers={"keeper": {"replicas": 2}})
+
+
 def test_a_second_audit_is_refused() -> None:
     assert refused(workers={"audit": {"replicas": 2}})
 

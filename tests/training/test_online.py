@@ -92,7 +92,8 @@ def test_a_restored_learner_goes_on_with_the_same_bits() -> None:
     state = msgspec.json.decode(msgspec.json.encode(learner.state()), type=type(learner.state()))
     copy = OnlineLearner(NAMES, "v1", state)
     for day in (31, 33):
-        assert np.array_equal(*(np.asarray(each.learn(day, *rows(300, day))) for each in (copy, learner)))
+        said, again = (np.asarray(each.learn(day, *rows(300, day))) for each in (learner, copy))
+        assert np.array_equal(said, again)
     assert copy.state() == learner.state()
 
 

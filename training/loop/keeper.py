@@ -1,0 +1,257 @@
+"""The keeper process: follows midnights, matured outcomes and promotions, and sees to it that the models stay good.
+
+Every turn reads a little, then decides by the time that events tell (and, where the wall clock moves time, that one).
+What it decides is saved before it is done, and everything that it does can be found done already after a kill.
+"""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from churn.blocks import FeatureBlock, decode_features
+from churn.declaration import Declaration
+from churn.errors import DefectError
+from churn.fault_points import passing
+from churn.kafka_config import client_config
+from churn.layout import DAY_US
+from churn.population import Population
+from churn.scores import to_us
+from churn.settings import Settings
+from churn.topics import FEATURES, MODELS
+from feature_repo.champion import ServingModel
+from feature_repo.control import serve_champions
+from feature_repo.instruments import Instruments
+from training.audit_log import AuditLog
+from training.block_reader import FULL_BYTES, BlockReader
+from training.loop.journal import Journal, Note
+from training.loop.midnights import Midnight, Midnights
+from training.loop.requests import asked, done
+from training.loop.retraining import Retraining
+from training.loop.runs import Command, Runs
+from training.loop.state import Served, load, save
+from training.loop.triggers import AS_STATED, TriggerPolicy, Triggers
+from training.steward import Steward
+
+WAIT_SECONDS = 0.05
+SAVE_SECONDS = 5.0
+LOOK_SECONDS = 1.0
+AHEAD_DAYS = 3
+"""A partition that is so many midnights ahead of the others is paused."""
+RETRY_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Keeper:
+    """Watches, decides, acts, remembers."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        declaration: Declaration,
+        instruments: Instruments,
+        steward: Steward,
+        command: Command,
+        wall_us: Callable[[], int],
+        policy: TriggerPolicy = AS_STATED,
+    ) -> None:
+        """Go on from the saved state; connects when it runs.
+
+        Raises:
+            DataError: the state is of another version of this program, or damaged.
+        """
+        self._settings, self._declaration, self.instruments = settings, declaration, instruments
+        self._steward, self._wall_us = steward, wall_us
+        self.folder = settings.models_dir / "keeper"
+        self.state = load(self.folder, declaration.feature_set_version)
+        self._version, self._width = declaration.feature_set_version, len(declaration.feature_names)
+        self.triggers = Triggers(policy, self.state.triggers)
+        self._runs = Runs(self.folder / "runs", command)
+        self._retraining = Retraining(self.triggers, self._runs, steward, settings.model_approval, self._save)
+        self._journal = Journal(AuditLog(settings.models_dir), steward.registry)
+        self._serving = ServingModel(settings.models_dir, declaration, instruments)
+        self._midnights = self._begin_midnights()
+        self._next = {p: place.offset for p, place in self._midnights.places.items()}
+        self._reader: BlockReader | None = None
+        self._problem = "the keeper has not begun yet"
+        self._saved_at = self._looked_at = float("-inf")
+        self._dirty = False
+
+    def _begin_midnights(self) -> Midnights:
+        population, state = Population(self._declaration), self.state
+        midnights = Midnights(population, self._version, range(self._settings.partitions), state.midnight, state.places)
+        midnights.clock_us = state.clock_us
+        return midnights
+
+    # --- the process ---
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep until told to stop; a training that it started is ended with it, and begun again at the next start."""
+        lock = self._alone(stop)
+        if lock is None:
+            return
+        config, prefix = client_config(self._settings), self._settings.topic_prefix
+        follower = serve_champions(config, MODELS.name(prefix), self._settings.model_name, self._serving)
+        reader = BlockReader(config, FEATURES.name(prefix), f"{prefix}-keeper", self._next)
+        self._reader = reader
+        follower.following.start()
+        try:
+            self._problem = ""
+            while not stop.is_set():
+                self._turn(reader)
+        finally:
+            self._runs.stop()
+            self._save()
+            follower.following.stop()
+            reader.close()
+            os.close(lock)
+
+    def _alone(self, stop: threading.Event) -> int | None:
+        """Wait until no other keeper works on these models; returns the lock, None when told to stop meanwhile."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.folder / "keeper.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        while not stop.is_set():
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._problem = f"another keeper works on {self.folder}; this one goes on when that one ends"
+                stop.wait(RETRY_SECONDS)
+            else:
+                self._resume()
+                return lock
+        os.close(lock)
+        return None
+
+    def _resume(self) -> None:
+        """Take up what the keeper before has left, who may have worked on while this one waited."""
+        self.state = load(self.folder, self._version)
+        self.triggers.state = self.state.triggers
+        self._midnights = self._begin_midnights()
+        self._next = {p: place.offset for p, place in self._midnights.places.items()}
+        self._write_notes()
+        self._show()
+
+    def _turn(self, reader: BlockReader) -> None:
+        read = reader.read(self._take, 0.0)
+        self._hold(reader)
+        self._meet()
+        ended = [p for p in self._midnights.places if reader.ended(p)]
+        midnight = self._midnights.next(ended, time.monotonic())
+        if midnight is not None:
+            self._pass(midnight)
+        if midnight is not None or time.monotonic() - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = time.monotonic()
+            self._look(reader)
+        if midnight is not None:
+            self.instruments.set("churn_keeper_midnight_seconds", midnight.day * DAY_US / 1e6)
+        if not read and midnight is None:
+            reader.read(self._take, WAIT_SECONDS)
+
+    def _hold(self, reader: BlockReader) -> None:
+        for partition, days in self._midnights.ahead().items():
+            reader.hold(partition, FULL_BYTES if days > AHEAD_DAYS else 0)
+
+    # --- what comes in ---
+
+    def _take(self, partition: int, offset: int, value: bytes) -> None:
+        block = decode_features(value)
+        if block.feature_set_version == self._version:
+            _check(block, self._width)
+        self._next[partition] = offset + 1
+        self._midnights.take(partition, offset, block, time.monotonic())
+        self._dirty = True
+
+    def now_us(self) -> int:
+        """Return the keeper's time: what events told, moved on by the wall clock unless events alone move time."""
+        told = self._midnights.clock_us
+        return max(told, self._wall_us()) if self._settings.time_source == "wall" else told
+
+    def _meet(self) -> None:
+        """Note who serves."""
+        serving = self._serving.serving
+        served = self.state.served
+        if serving is None or (served is not None and served.champion.promotion == serving.champion.promotion):
+            return
+        champion = serving.champion
+        first = self.state.first_served_us
+        since = first.setdefault(champion.version, to_us(champion.promoted_at))
+        self.state.served = Served(champion, since)
+        self.state.first_served_us = dict(sorted(first.items(), key=lambda pair: pair[1])[-20:])
+        self._save()
+
+    def _pass(self, midnight: Midnight) -> None:
+        """A midnight is complete."""
+        self.state.midnight = midnight.day
+        self._dirty = True
+
+    # --- what is done ---
+
+    def _look(self, reader: BlockReader) -> None:
+        """Decide, act, remember."""
+        now_us, folder = self.now_us(), self.folder / "requests"
+        if not now_us:
+            return
+        wishes = asked(folder)
+        self.triggers.want(wishes)
+        notes = self.triggers.decide(self._since_us, now_us)
+        if notes or wishes:
+            self.note(notes)
+        for wish in wishes:
+            done(folder, wish.key)
+        concluded = self._retraining.go_on(self._since_us, now_us)
+        if concluded is not None:
+            ending, written = concluded
+            self.instruments.count("churn_keeper_trainings", ending=ending)
+            self.note(written)
+        self._show()
+        if self._dirty and time.monotonic() - self._saved_at >= SAVE_SECONDS:
+            self._save()
+            reader.commit(self._next)
+
+    @property
+    def _since_us(self) -> int | None:
+        return self.state.served.since_us if self.state.served else None
+
+    def note(self, notes: list[Note]) -> None:
+        """Remember the state with these notes, then write them down."""
+        self.state.notes = [*self.state.notes, *notes]
+        self._save()
+        self._write_notes()
+
+    def _write_notes(self) -> None:
+        if not self.state.notes:
+            return
+        passing("keeper.saved")
+        self._journal.write(self.state.notes)
+        passing("keeper.noted")
+        self.state.notes = []
+        self._save()
+
+    def _save(self) -> None:
+        state = self.state
+        state.places = self._midnights.resume(self._next)
+        state.clock_us, state.triggers = self._midnights.clock_us, self.triggers.state
+        save(self.folder, state)
+        self._saved_at, self._dirty = time.monotonic(), False
+
+    def _show(self) -> None:
+        state, since = self.triggers.state, self._since_us
+        self.instruments.set("churn_keeper_busy", float(state.attempt is not None or state.chosen is not None))
+        self.instruments.set("churn_keeper_gave_up", float(state.gave_up))
+        self.instruments.set("churn_keeper_clock_seconds", self.now_us() / 1e6)
+        if since is not None:
+            self.instruments.set("churn_keeper_champion_age_days", self.triggers.age_days(since, self.now_us()))
+
+    def not_ready(self) -> list[str]:
+        """Return why the keeper cannot do its work."""
+        reading = self._reader.problem if self._reader else ""
+        return [problem for problem in (self._problem, reading) if problem]
+
+
+def _check(block: FeatureBlock, width: int) -> None:
+    if len(block.values) != len(block.users) * width * 4:
+        raise DefectError(f"a block of {len(block.users)} users x {width} features has {len(block.values)} bytes")
