@@ -210,12 +210,18 @@ def test_a_challenger_that_became_champion_challenges_no_more(holder: ServingMod
     holder.follow([champion(tmp_path, "1"), lineup(challenger(tmp_path, "2", 0.5), challenger(tmp_path, "3"))])
     holder.follow([champion(tmp_path, "2")])
     assert (served(holder), challenged(holder), holder.not_ready()) == ("2", [("3", 0.0)], [])
+    assert holder.serving is not None
+    found = {(each.version, each.since) for each, _ in holder.serving.parts(["u1", "u2"])}
+    assert found == {("2", AS_OF + timedelta(seconds=1))}
 
 
-def test_a_refused_champion_and_new_challengers_of_the_old_one(holder: ServingModel, tmp_path: Path) -> None:
+def test_challengers_of_a_refused_champion_wait_until_one_serves(holder: ServingModel, tmp_path: Path) -> None:
     holder.follow([champion(tmp_path, "1")])
     holder.follow([bad_bundles(tmp_path)["sha256"], lineup(challenger(tmp_path, "3", 0.5))])
-    assert (served(holder), challenged(holder)) == ("1", [("3", 0.5)])
+    assert holder.serving is not None
+    assert (served(holder), challenged(holder), holder.serving.since) == ("1", [], AS_OF)
+    holder.follow([champion(tmp_path, "4")])
+    assert (served(holder), challenged(holder)) == ("4", [("3", 0.5)])
 
 
 def test_challengers_without_a_champion_serve_nobody(holder: ServingModel, tmp_path: Path) -> None:
