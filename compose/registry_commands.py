@@ -154,11 +154,9 @@ def challenge(
     """Let VERSION score everyone beside the champion, and serve a share of the users."""
     from feature_repo.declared import load
 
-    declaration = load(settings.declaration)
-    now = datetime.now(UTC)
-    _lined_up(
-        settings, steward_of(settings).challenge(version, share, declaration, who, reason, now, override), json_file
-    )
+    declaration, now = load(settings.declaration), datetime.now(UTC)
+    lineup = steward_of(settings).challenge(version, share, declaration, who, reason, now, override)
+    _lined_up(settings, version, lineup, json_file)
 
 
 @models.command()
@@ -169,12 +167,14 @@ def challenge(
 @click.pass_obj
 def stand_down(settings: Settings, version: str, who: str, reason: str, json_file: Path | None) -> None:
     """Let VERSION challenge the champion no more."""
-    _lined_up(settings, steward_of(settings).stand_down(version, who, reason, datetime.now(UTC)), json_file)
+    lineup = steward_of(settings).stand_down(version, who, reason, datetime.now(UTC))
+    _lined_up(settings, version, lineup, json_file)
 
 
-def _lined_up(settings: Settings, lineup: "Lineup", json_file: Path | None) -> None:
+def _lined_up(settings: Settings, version: str, lineup: "Lineup", json_file: Path | None) -> None:
     import msgspec
 
+    publish_card(settings, version)
     told = [f"version {each.version} {serves(each.share)}" for each in lineup.challengers]
     click.echo(f"{settings.model_name} challengers: {', '.join(told) or 'none'}")
     write_figures(json_file, msgspec.to_builtins(lineup))

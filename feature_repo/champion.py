@@ -210,15 +210,19 @@ class ServingModel:
         return without
 
     def _take(self, champion: Champion | None) -> None:
-        """Load this champion, or keep the present one, and the challengers beside it; then serve them together."""
-        former, lineup = self.serving, self._lineup
-        leading = (former.champion, former.scorer) if former is not None else None
+        """Load this champion, or keep the present one, and the challengers beside it; then serve them together.
+
+        While a champion is refused all goes on as it was: challengers announced after it would date scores of the former
+        champion as if they were its own.
+        """
+        former, leading = self.serving, None
         if champion is not None:
-            leading = self._loaded_champion(champion) or leading
+            leading = self._loaded_champion(champion)
+        elif former is not None and self.refusal is None:
+            leading = former.champion, former.scorer
         if leading is None:
             return
-        challengers = self._challengers(lineup, leading[0])
-        self.serving = Serving(*leading, lineup, challengers)
+        self.serving = Serving(*leading, self._lineup, self._challengers(self._lineup, leading[0]))
         self._tell(former, self.serving)
 
     def _loaded_champion(self, champion: Champion) -> tuple[Champion, Scorer] | None:

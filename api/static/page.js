@@ -58,8 +58,13 @@ function setState(state, words, notes) {
 
 function showModel(model) {
   byId("model").textContent = model
-    ? `Model ${model.name}, version ${model.version}, champion since ${model.promoted_at.slice(0, 16).replace("T", " ")} UTC`
+    ? `Model ${model.name}, version ${model.version}, champion since ${model.promoted_at.slice(0, 16).replace("T", " ")} UTC${challenged(model.challengers)}`
     : "no model serves yet";
+}
+
+function challenged(challengers) {
+  const told = challengers.map(({ version, share }) => `version ${version} ${share ? `for ${percent.format(share)} of the users` : "in shadow"}`);
+  return told.length ? `, challenged by ${told.join(", ")}` : "";
 }
 
 function showNumbers(pulse) {

@@ -1,7 +1,7 @@
 """A small model, vectors and settings for tests of the API."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -11,7 +11,7 @@ import redis
 from churn.declaration import Declaration
 from churn.layout import Floats
 from churn.model import GoldenRow, LogisticModel, Scorer
-from churn.scores import Champion, to_us
+from churn.scores import Challenger, Champion, Lineup, to_us
 from churn.settings import Settings
 from feature_repo import bundles, declared
 from feature_repo.online import OnlineWriter
@@ -57,6 +57,17 @@ def champion(models_dir: Path, version: str, made: LogisticModel | None = None) 
     made = made or model()
     bundle, digest = bundles.save(models_dir, made, version)
     return Champion(made.name, version, bundle, digest, made.feature_set_version, AS_OF, "test")
+
+
+def challenger(models_dir: Path, version: str, share: float = 0.0, made: LogisticModel | None = None) -> Challenger:
+    """Save a bundle and return what names it beside a champion."""
+    named = champion(models_dir, version, made)
+    return Challenger(version, named.bundle, named.sha256, named.feature_set_version, share)
+
+
+def lineup(*challengers: Challenger, seconds: float = 1.0) -> Lineup:
+    """Return the record of challengers, announced so long after the champion's promotion."""
+    return Lineup("churn", list(challengers), AS_OF + timedelta(seconds=seconds), "test")
 
 
 def write_user(

@@ -5,7 +5,7 @@ from datetime import timedelta
 from confluent_kafka import Producer
 
 from churn import scores
-from churn.scores import Champion, Reason, Score
+from churn.scores import Champion, Lineup, Reason, Score, lineup_key
 from churn.topics import MODELS
 from compose.kafka import KafkaServer
 from tests.api.building import AS_OF
@@ -22,6 +22,11 @@ def publish(kafka: KafkaServer, topic: str, *records: tuple[str, bytes]) -> None
 def promote(kafka: KafkaServer, prefix: str, champion: Champion) -> None:
     """Name a champion on the models topic."""
     publish(kafka, MODELS.name(prefix), (champion.model, scores.encode(champion)))
+
+
+def line_up(kafka: KafkaServer, prefix: str, lineup: Lineup) -> None:
+    """Name challengers on the models topic."""
+    publish(kafka, MODELS.name(prefix), (lineup_key(lineup.model), scores.encode(lineup)))
 
 
 def score(

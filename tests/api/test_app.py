@@ -13,7 +13,7 @@ from api.prediction import MAX_BODY_BYTES
 from churn.model import Scorer
 from compose.local import free_ports
 from compose.redis_server import RedisServer
-from tests.api.building import DECLARATION, champion, feature_map, model, vectors, write_user
+from tests.api.building import DECLARATION, challenger, champion, feature_map, lineup, model, vectors, write_user
 from tests.api.conftest import Api
 
 VECTORS = vectors(3)
@@ -197,3 +197,13 @@ def test_live_data_is_what_the_page_shows(api: Api) -> None:
     body = api.http.get("/live-data").json()
     assert body["model"]["version"] == "1"
     assert (body["health"]["status"], body["pulse"]["users"]) == ("ok", 0)
+    assert body["model"]["challengers"] == []
+
+
+def test_challengers_are_shown_and_a_feature_map_of_nobody_is_the_champions(api: Api) -> None:
+    api.champion.follow([lineup(challenger(api.models_dir, "2", 1.0, model(intercept=3.0)))])
+    shown = api.http.get("/live-data").json()["model"]
+    assert (shown["version"], shown["challengers"]) == ("1", [{"version": "2", "share": 1.0}])
+    told = api.http.post("/predict", json={"features": feature_map(VECTORS[0])}).json()
+    assert told["model_version"] == "1"
+    assert told["probability"] == float(Scorer(model(), "1").score(VECTORS[:1]).probability[0])

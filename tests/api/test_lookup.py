@@ -6,10 +6,10 @@ import pytest
 from api.lookup import Depth, Lookup, checked_depth, checked_user_id
 from churn.errors import InputError, UnknownUserError
 from churn.model import Scorer
-from churn.scores import Champion, to_us
+from churn.scores import Challenger, Champion, to_us
 from feature_repo.champion import Serving
 from feature_repo.reader import StoredScore, UserRow
-from tests.api.building import AS_OF, DAYS_SILENT, DECLARATION, model, vectors
+from tests.api.building import AS_OF, DAYS_SILENT, DECLARATION, lineup, model, vectors
 
 LOOKUP = Lookup(DECLARATION)
 SERVING = Serving(Champion("churn", "7", "", "", "", AS_OF, ""), Scorer(model(), "7"))
@@ -83,3 +83,14 @@ def test_an_impossible_id_is_refused(user_id: str) -> None:
 def test_another_depth_is_refused() -> None:
     with pytest.raises(InputError, match="`reasons` is 'some'; `top` or `all` is needed"):
         checked_depth("some")
+
+
+def test_a_user_in_a_challengers_share_is_explained_by_the_challenger() -> None:
+    named = Challenger("8", "", "", "", 0.5)
+    beside = (named, Scorer(model(intercept=2.0), "8"))
+    split = Serving(SERVING.champion, SERVING.scorer, lineup(named), (beside,))
+    rows = {user: UserRow(user, vectors(1)[0], to_us(AS_OF), STORED) for user in ("u1", "u2")}
+    found = {user: LOOKUP.answer(row, split, "top", NOW).explanation for user, row in rows.items()}
+    assert {user: each.model_version for user, each in found.items() if each} == {"u1": "7", "u2": "8"}
+    assert found["u2"] is not None
+    assert found["u2"].probability == float(beside[1].score(vectors(1)).probability[0])

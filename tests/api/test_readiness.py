@@ -7,7 +7,7 @@ from api.readiness import health
 from churn.scores import Champion
 from feature_repo.champion import ServingModel
 from feature_repo.instruments import Instruments
-from tests.api.building import DECLARATION, champion
+from tests.api.building import DECLARATION, challenger, champion, lineup
 
 
 def bad(models_dir: Path) -> Champion:
@@ -60,3 +60,15 @@ def test_a_refused_champion_is_a_reason_when_nothing_serves(holder: ServingModel
     assert not readiness.ready
     (reason,) = readiness.reasons
     assert reason.startswith("champion version bad was refused, no model serves: ")
+
+
+def test_challengers_are_named_and_one_that_is_refused_is_a_warning(holder: ServingModel, tmp_path: Path) -> None:
+    gone = msgspec.structs.replace(challenger(tmp_path, "4"), bundle="churn/none")
+    holder.follow([champion(tmp_path, "1"), lineup(challenger(tmp_path, "2", 0.1), challenger(tmp_path, "3"))])
+    seen = health(None, None, holder)
+    assert (seen.status, seen.model.says) == (
+        "ok", "version 1 serves, 2 challenges with 10 % of the users, 3 challenges in shadow",
+    )  # fmt: skip
+    holder.follow([lineup(gone)])
+    (warning,) = health(None, None, holder).readiness.warnings
+    assert warning.startswith("challenger version 4 was refused and is left out: ")

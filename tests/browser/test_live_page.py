@@ -19,9 +19,9 @@ from compose.kafka import KafkaServer
 from compose.local import free_ports
 from compose.redis_server import RedisServer
 from compose.topic_admin import ensure_topics
-from tests.api.building import DECLARATION, champion, settings, vectors, write_user
+from tests.api.building import DECLARATION, challenger, champion, lineup, settings, vectors, write_user
 from tests.api.serving import served
-from tests.api.streaming import promote, publish, score
+from tests.api.streaming import line_up, promote, publish, score
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 OPTIONS = [
@@ -57,6 +57,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, kafka: KafkaServer, redis_ser
 @pytest.fixture(scope="module")
 def site(made: Settings, kafka: KafkaServer) -> Iterator[str]:
     promote(kafka, made.topic_prefix, champion(made.models_dir, "4"))
+    line_up(kafka, made.topic_prefix, lineup(challenger(made.models_dir, "5", 0.25), challenger(made.models_dir, "6")))
     with redis.Redis.from_url(made.redis_url.get_secret_value()) as client:
         for user_id in ("anna", HOSTILE):
             write_user(client, made.feast_project, user_id, vectors(1)[0])
@@ -109,6 +110,7 @@ def test_the_page_shows_the_numbers_without_a_complaint(watched: Watched, kafka:
     expect(page.locator("#count-high")).to_have_text("2")
     expect(page.locator("#count-low")).to_have_text("60")
     expect(page.locator("#model")).to_contain_text("version 4")
+    expect(page.locator("#model")).to_contain_text("challenged by version 5 for 25% of the users, version 6 in shadow")
     expect(page.locator("#riskiest tbody tr")).to_have_count(20)
     expect(page.locator("#riskiest tbody tr").first).to_have_text("anna93%↑ no activity for 12 days")
     publish(kafka, ACTIVITY.name(made.topic_prefix), *[(f"u{n}", b"{}") for n in range(300)])

@@ -248,6 +248,21 @@ def test_a_rejected_version_is_refused_until_it_is_approved(shell: Shell, versio
     )
 
 
+def test_a_version_challenges_the_champion_until_it_stands_down(shell: Shell, versions: list[str]) -> None:
+    first, second = versions
+    shell.succeed("models", "promote", second, "--reason", "to be challenged")
+    said = shell.succeed("models", "challenge", first, "--share", "0.1", "--by", "ann", "--reason", "a try")
+    assert said == f"churn challengers: version {first} serves 10 % of the users\n"
+    assert "challenges, serves 10 % of the users" in shell.succeed("models").splitlines()[-1]
+    refused = shell.run("models", "challenge", first, "--share", "1.1", "--reason", "all of them")
+    assert refused.exit_code == 2
+    assert "the shares 1: 1.1 are not each between 0 and 1" in refused.stderr
+    assert (
+        shell.succeed("models", "stand-down", first, "--by", "ann", "--reason", "no better")
+        == "churn challengers: none\n"
+    )
+
+
 def test_with_approval_required_a_promotion_says_how_to_get_it(shell: Shell, versions: list[str]) -> None:
     refused = shell.run("models", "promote", versions[0], "--reason", "hurry", CHURN_MODEL_APPROVAL="required")
     assert refused.exit_code == 2

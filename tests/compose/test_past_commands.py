@@ -20,10 +20,10 @@ from churn.errors import InputError, UnknownUserError
 from churn.events import decode as decode_event
 from churn.kafka_config import client_config
 from churn.layout import DAY_US
-from churn.scores import Champion, Score, decode, from_us, to_us
+from churn.scores import Challenger, Champion, Lineup, Score, decode, encode, from_us, to_us
 from churn.time_travel import Moment, differing
 from churn.topics import ACTIVITY, FEATURES, MODELS, SCORES
-from compose.past_commands import champion_of, moment_of, score_of
+from compose.past_commands import champion_of, moment_of, names_challengers, score_of
 from compose.processes import wait_until
 from feature_repo.archive import files, segments
 from feature_repo.bundles import save
@@ -313,3 +313,8 @@ def test_a_version_that_never_served_is_refused() -> None:
 
 def test_without_any_model_there_is_no_score() -> None:
     assert champion_of([], START) == (None, "no model was promoted yet, so there is no score; run `churn train`")
+
+
+def test_records_of_challengers_are_told_from_those_of_champions() -> None:
+    named = Lineup("churn", [Challenger("2", "churn/2", "00", "abc", 0.1)], START, "a try")
+    assert [names_challengers(encode(record)) for record in (named, record_of("1", 10))] == [True, False]

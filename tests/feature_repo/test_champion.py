@@ -5,12 +5,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from churn.arms import arms
 from churn.model import LogisticModel
-from churn.scores import Champion
+from churn.scores import Challenger, Champion
 from feature_repo.bundles import MODEL_FILE
 from feature_repo.champion import ServingModel
 from feature_repo.instruments import Instruments
-from tests.api.building import AS_OF, DECLARATION, champion, model
+from tests.api.building import AS_OF, DECLARATION, challenger, champion, lineup, model
 
 
 @pytest.fixture
@@ -156,3 +157,83 @@ def test_a_refusal_ends_with_the_next_good_champion(holder: ServingModel, tmp_pa
     holder.follow([bad_bundles(tmp_path)["sha256"]])
     holder.follow([champion(tmp_path, "7")])
     assert (served(holder), holder.refusal) == ("7", None)
+
+
+def challenged(holder: ServingModel) -> list[tuple[str, float]]:
+    assert holder.serving is not None
+    return [(named.version, named.share) for named, _ in holder.serving.challengers]
+
+
+def test_challengers_stand_beside_the_champion_and_date_what_is_served(holder: ServingModel, tmp_path: Path) -> None:
+    holder.follow([champion(tmp_path, "1")])
+    named = lineup(challenger(tmp_path, "2", 0.25, model(intercept=2.0)), challenger(tmp_path, "3"))
+    holder.follow([named])
+    assert holder.serving is not None
+    assert (challenged(holder), holder.serving.since) == ([("2", 0.25), ("3", 0.0)], AS_OF + timedelta(seconds=1))
+    assert holder.heard_of(named.announcement)
+    answering = [holder.serving.answering(user) for user in ("u1", "u2", "user-1")]
+    places = arms(["u1", "u2", "user-1"], [0.25, 0.0]).tolist()
+    assert [each.version for each in answering] == ["2" if place == 0 else "1" for place in places]
+
+
+@pytest.mark.parametrize("reason", ["sha256", "golden rows differ", "feature set"])
+def test_a_bad_challenger_is_left_out_and_its_users_stay_with_the_champion(
+    holder: ServingModel, instruments: Instruments, tmp_path: Path, reason: str
+) -> None:
+    bad = bad_bundles(tmp_path)[reason]
+    broken = Challenger(bad.version, bad.bundle, bad.sha256, bad.feature_set_version, 0.5)
+    holder.follow([champion(tmp_path, "1"), lineup(broken, challenger(tmp_path, "9", 0.5))])
+    holder.retry()
+    assert (served(holder), challenged(holder), told(instruments)["churn_refused_models_total"]) == (
+        "1",
+        [("9", 0.5)],
+        1.0,
+    )
+    assert reason in "".join(holder.not_ready())
+    assert holder.serving is not None
+    found = {(e.version, e.since) for e, _ in holder.serving.parts([f"u{number}" for number in range(50)])}
+    assert found == {("1", AS_OF), ("9", AS_OF + timedelta(seconds=1))}
+
+
+def test_a_challenger_whose_bundle_arrives_late_is_taken_on_retry(holder: ServingModel, tmp_path: Path) -> None:
+    late = challenger(tmp_path, "2", 0.5)
+    (tmp_path / late.bundle).rename(tmp_path / "on its way")
+    holder.follow([champion(tmp_path, "1"), lineup(late)])
+    states = [challenged(holder)]
+    (tmp_path / "on its way").rename(tmp_path / late.bundle)
+    holder.retry()
+    assert [*states, challenged(holder)] == [[], [("2", 0.5)]]
+    assert holder.not_ready() == []
+
+
+def test_a_challenger_that_became_champion_challenges_no_more(holder: ServingModel, tmp_path: Path) -> None:
+    holder.follow([champion(tmp_path, "1"), lineup(challenger(tmp_path, "2", 0.5), challenger(tmp_path, "3"))])
+    holder.follow([champion(tmp_path, "2")])
+    assert (served(holder), challenged(holder), holder.not_ready()) == ("2", [("3", 0.0)], [])
+    assert holder.serving is not None
+    found = {(each.version, each.since) for each, _ in holder.serving.parts(["u1", "u2"])}
+    assert found == {("2", AS_OF + timedelta(seconds=1))}
+
+
+def test_challengers_of_a_refused_champion_wait_until_one_serves(holder: ServingModel, tmp_path: Path) -> None:
+    holder.follow([champion(tmp_path, "1")])
+    holder.follow([bad_bundles(tmp_path)["sha256"], lineup(challenger(tmp_path, "3", 0.5))])
+    assert holder.serving is not None
+    assert (served(holder), challenged(holder), holder.serving.since) == ("1", [], AS_OF)
+    holder.follow([champion(tmp_path, "4")])
+    assert (served(holder), challenged(holder)) == ("4", [("3", 0.5)])
+
+
+def test_challengers_without_a_champion_serve_nobody(holder: ServingModel, tmp_path: Path) -> None:
+    holder.follow([lineup(challenger(tmp_path, "2", 1.0))])
+    assert served(holder) is None
+    holder.follow([champion(tmp_path, "1")])
+    assert (served(holder), challenged(holder)) == ("1", [("2", 1.0)])
+
+
+def test_a_change_of_shares_loads_no_bundle_again(holder: ServingModel, tmp_path: Path) -> None:
+    named = challenger(tmp_path, "2", 0.1)
+    holder.follow([champion(tmp_path, "1"), lineup(named)])
+    (tmp_path / named.bundle).rename(tmp_path / "gone")
+    holder.follow([lineup(msgspec.structs.replace(named, share=0.2), seconds=2)])
+    assert (challenged(holder), holder.left_out) == ([("2", 0.2)], ())

@@ -12,8 +12,8 @@ from compose.topic_admin import ensure_topics
 from feature_repo.champion import ServingModel
 from feature_repo.control import ModelsFollower, serve_champions
 from feature_repo.instruments import Instruments
-from tests.api.building import DECLARATION, champion, model, settings
-from tests.api.streaming import promote, publish
+from tests.api.building import DECLARATION, challenger, champion, lineup, model, settings
+from tests.api.streaming import line_up, promote, publish
 
 
 @pytest.fixture
@@ -114,3 +114,21 @@ def test_an_unreadable_record_that_was_published_again_is_forgiven(
     assert follower.wait_current(20)
     assert holder.serving is not None
     assert (holder.serving.champion.version, holder.refusal) == ("2", None)
+
+
+def test_challengers_are_followed_and_an_unreadable_record_of_them_is_told(
+    kafka: KafkaServer, topic_prefix: str, holder: ServingModel, follower: ModelsFollower, tmp_path: Path
+) -> None:
+    create_topics(kafka, topic_prefix)
+    promote(kafka, topic_prefix, champion(tmp_path, "1"))
+    line_up(kafka, topic_prefix, lineup(challenger(tmp_path, "2", 0.5)))
+    publish(kafka, MODELS.name(topic_prefix), ("churn/challengers", b"{not json"))
+    follower.following.start()
+    wait_until(lambda: bool(holder.left_out), 20, "the refusal")
+    holder.retry()
+    assert "offset 2 is not a lineup record" in "".join(holder.not_ready())
+    assert holder.serving is not None
+    assert [named.version for named, _ in holder.serving.challengers] == ["2"]
+    line_up(kafka, topic_prefix, lineup(seconds=2))
+    wait_until(lambda: holder.serving is not None and not holder.serving.challengers, 20, "it is published again")
+    assert holder.not_ready() == []

@@ -4,10 +4,9 @@ import json
 import threading
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,20 @@ import msgspec
 import numpy as np
 import pytest
 
-from churn.blocks import decode_features
 from churn.kafka_config import client_config
-from churn.layout import Floats
-from churn.model import Scorer
-from churn.reasons import Explainer
-from churn.scores import Champion, Score, decode, from_us
-from churn.topics import FEATURES, MODELS, SCORES
+from churn.scores import Champion, decode
+from churn.topics import MODELS, SCORES
 from compose.processes import wait_until
 from feature_repo.bundles import load, save
 from tests.api.building import AS_OF, model
 from tests.stream_processors.road import START, Road, event, road
+from tests.stream_processors.said import own_scores, wait_for_every_score
 from training.announce import announce
 
 USERS = 40
 SCORERS = ("scorer", "scorer-2")
 FOLLOWERS = (*SCORERS, "api")
 REACH_SECONDS = 5.0
-Key = tuple[str, int, datetime]
 
 
 @pytest.fixture(scope="module")
@@ -112,45 +107,6 @@ def flowing(under: Road, answers: list[dict[str, Any]]) -> Iterator[None]:
         stop.set()
         thread.join(30)
     assert not thread.is_alive()
-
-
-def vectors(under: Road) -> tuple[Counter[Key], dict[Key, Floats]]:
-    """Return how often each vector was emitted, and the vectors."""
-    emitted: Counter[Key] = Counter()
-    found: dict[Key, Floats] = {}
-    for message in under.read(FEATURES):
-        block = decode_features(message.value() or b"")
-        for user, vector in zip(block.users, block.matrix, strict=True):
-            key = user, block.source_offset, from_us(block.as_of_us)
-            emitted[key] += 1
-            found[key] = vector
-    return emitted, found
-
-
-def wait_for_every_score(under: Road) -> tuple[list[Score], dict[Key, Floats]]:
-    """Wait until each emitted vector was scored as often as it was emitted, or again; returns the scores and the vectors."""
-
-    def scores() -> list[Score]:
-        return [decode(message.value() or b"") for message in under.read(SCORES)]
-
-    def told() -> Counter[Key]:
-        return Counter((score.user_id, score.source_offset, score.as_of) for score in scores())
-
-    wait_until(lambda: not vectors(under)[0] - told(), 20, "every emitted vector has its score")
-    return scores(), vectors(under)[1]
-
-
-def own_scores(under: Road, scorers: Mapping[str, Scorer], found: list[Score], of: Mapping[Key, Floats]) -> list[Score]:
-    """Return the scores as the versions that they name compute them anew, in other batches."""
-    explainer, anew = Explainer(under.declaration), []
-    for score in found:
-        vector = of[score.user_id, score.source_offset, score.as_of].reshape(1, -1)
-        scored = scorers[score.model_version].score(vector)
-        why = explainer.explained(vector, scored.contributions)
-        probability, others = float(scored.probability[0]), float(why.others[0])
-        said = {"probability": probability, "reasons": why.reasons[0], "base": scored.base, "others": others}
-        anew.append(msgspec.structs.replace(score, **said))
-    return anew
 
 
 def test_promotion_and_rollback_reach_everyone_in_5_seconds_and_no_score_is_lost_or_mixed(
