@@ -111,9 +111,9 @@ class Learner:
             labels.close()
             features.close()
 
-    def _on_records(self, named: list[Record]) -> None:
-        self.contestants.note([record for record in named if isinstance(record, Champion)])
-        self._serving.follow(named)
+    def _on_records(self, records: list[Record]) -> None:
+        self.contestants.note([record for record in records if isinstance(record, Champion)])
+        self._serving.follow(records)
 
     def _learn_until(self, stop: threading.Event, labels: BlockReader, features: BlockReader) -> None:
         looked = time.monotonic()
@@ -156,7 +156,7 @@ class Learner:
 
     def _learn(self) -> int:
         """Learn what is there, but a few blocks at most: reading, readiness and stopping have their turn."""
-        scorers = self._present()
+        scorers = self.present()
         for count in range(BLOCKS_A_TURN):
             learnt = self.course.learn_next()
             if learnt is None:
@@ -168,7 +168,8 @@ class Learner:
                 return count + 1
         return BLOCKS_A_TURN
 
-    def _present(self) -> list[Scorer]:
+    def present(self) -> list[Scorer]:
+        """Return whose probabilities stand beside the labels that are learnt now."""
         serving = self._serving.serving
         if serving is None:
             return []

@@ -2,9 +2,6 @@
 
 import math
 import shutil
-import threading
-import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +13,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
 from churn.blocks import FeatureBlock, LabelBlock, encode
-from churn.declaration import Declaration, parse
 from churn.kafka_config import client_config
 from churn.layout import DAY_US
 from churn.model import GoldenRow, LogisticModel
-from churn.scores import Champion
+from churn.scores import Challenger, Champion, Lineup
 from churn.settings import Settings
 from churn.topics import FEATURES, LABELS, MODELS, Topic
 from compose.kafka import KafkaServer
@@ -30,20 +26,11 @@ from compose.waiting import Lag
 from feature_repo.bundles import save as save_bundle
 from feature_repo.instruments import Instruments
 from tests.training.at_work import at_work
+from tests.training.labelled import DECLARED, USERS, outcomes, population, publish, wait_for
 from training.announce import announce
 from training.learner import Learner
 from training.online import OnlineState
 from training.snapshots import latest
-
-BUSINESS = """
-business: test
-events: {visit: {activity: true}}
-features:
-  silent: {days_since_last: activity, cap: 90, says: a}
-  days: {days: activity, windows: [30], says: b}
-"""
-DECLARED: Declaration = parse(BUSINESS, "test")
-USERS = [f"user-{i}" for i in range(100)]
 
 
 @pytest.fixture
@@ -51,38 +38,9 @@ def settings(one_partition: Settings) -> Settings:
     return one_partition
 
 
-def publish(settings: Settings, days: range) -> None:
-    """Publish a roll and its labels for each day: users silent for long churn; then one roll after the last."""
-    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers, "acks": "all"})
-    for day in [*days, days[-1] + 1]:
-        random = np.random.default_rng(day)
-        matrix = np.stack([random.integers(1, 41, 100), random.integers(0, 30, 100)], axis=1).astype(np.float32)
-        block = FeatureBlock("roll", 0, 1, day * DAY_US, 0, 0, DECLARED.feature_set_version, USERS, matrix.tobytes())
-        producer.produce(FEATURES.name(settings.topic_prefix), encode(block), partition=0)
-    for day in days:
-        random = np.random.default_rng(day)
-        churned = random.integers(1, 41, 100) > 15
-        label = LabelBlock(0, 1, day * DAY_US, (day + 30) * DAY_US, USERS, churned.tobytes())
-        producer.produce(LABELS.name(settings.topic_prefix), encode(label), partition=0)
-    assert producer.flush(30) == 0
-
-
 def running(settings: Settings, partitions_seconds: float = 60.0) -> AbstractContextManager[Learner]:
     """Run a learner in a thread; stop it at the end."""
     return at_work(Learner(settings, DECLARED, Instruments("learner"), partitions_seconds))
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        threading.Event().wait(0.02)
-
-
-def population(days: range) -> int:
-    """Return how many published rows are silent for 1 to 30 days."""
-    return sum(int((np.random.default_rng(day).integers(1, 41, 100) <= 30).sum()) for day in days)
 
 
 def learnt(settings: Settings, days: range) -> OnlineState:
@@ -94,11 +52,13 @@ def learnt(settings: Settings, days: range) -> OnlineState:
 
 
 def test_labels_are_learnt_with_the_vectors_of_their_midnight(settings: Settings) -> None:
-    publish(settings, range(100, 130))
+    publish(settings, range(100, 160))
     with running(settings) as learner:
-        wait_for(lambda: learner.model.rows == population(range(100, 130)))
+        wait_for(lambda: learner.model.rows == population(range(100, 160)))
+        wait_for(lambda: counted(learner, "churn_learned_midnight_seconds") == 159 * 86_400)
     # With vectors of another day the labels would be independent of them, and the AUC one half.
     assert learner.model.window.judged().auc > 0.9
+    assert len(learner.model.window.churned) == population(range(130, 160))
 
 
 def test_a_restarted_learner_ends_where_an_uninterrupted_one_does(settings: Settings, tmp_path: Path) -> None:
@@ -149,8 +109,8 @@ def test_each_label_is_counted_by_its_class(settings: Settings) -> None:
     publish(settings, range(100, 103))
     with running(settings) as learner:
         wait_for(lambda: learner.model.rows == population(range(100, 103)))
-        wait_for(lambda: counted(learner, "churn_online_log_loss", model="online") > 0)
-    churned = int(learner.model.window.churned.sum())
+        wait_for(lambda: counted(learner, "churn_labels_total", churned="true") > 0)
+    churned = sum(int(block.churned.sum()) for block in outcomes(settings))
     assert counted(learner, "churn_labels_total", churned="true") == churned
     assert counted(learner, "churn_labels_total", churned="false") == population(range(100, 103)) - churned
 
@@ -167,26 +127,64 @@ def test_labels_that_come_long_before_their_vectors_wait(settings: Settings) -> 
 
 
 def test_a_champion_is_judged_on_rows_that_were_learnt_before_it_came(settings: Settings) -> None:
-    publish(settings, range(100, 110))
+    publish(settings, range(100, 135))
     with running(settings) as learner:
-        wait_for(lambda: learner.model.rows == population(range(100, 110)))
-        promote(settings)
+        wait_for(lambda: learner.model.rows == population(range(100, 135)))
+        promote(settings, "1", 0.8)
         wait_for(lambda: counted(learner, "churn_online_log_loss", model="champion") > 0)
-    # It says 0.8 of everyone.
     gone = float(learner.model.window.churned.mean())
     loss = -(gone * np.log(0.8) + (1 - gone) * np.log(0.2))
     assert counted(learner, "churn_online_log_loss", model="champion") == pytest.approx(loss)
     assert counted(learner, "churn_online_auc", model="champion") == 0.5
+    assert counted(learner, "churn_online_calibration_error", model="champion") == pytest.approx(
+        abs(0.8 - gone), abs=0.1
+    )
+    assert counted(learner, "churn_online_judged_rows") == population(range(130, 135))
 
 
-def promote(settings: Settings) -> None:
-    """Announce a model that says 0.8 of everyone."""
-    golden, names = [GoldenRow([0, 0], 0.8)], list(DECLARED.feature_names)
-    version = DECLARED.feature_set_version
-    model = LogisticModel("churn", version, names, [0, 0], [1, 1], [0, 0], [0, 0], [0, 0], math.log(4), golden, {})
-    bundle, digest = save_bundle(settings.models_dir, model, "1")
-    record = Champion("churn", "1", bundle, digest, version, datetime(2026, 1, 1, tzinfo=UTC), "test")
+def test_outcomes_hold_the_champion_the_one_before_and_the_challengers(settings: Settings) -> None:
+    promote(settings, "1", 0.8)
+    with running(settings) as learner:
+        wait_for(lambda: versions(learner) == ["1"])
+        promote(settings, "2", 0.6)
+        challenge(settings, "3", 0.3)
+        wait_for(lambda: versions(learner) == ["2", "1", "3"])
+        publish(settings, range(100, 101))
+        wait_for(lambda: learner.model.rows == population(range(100, 101)))
+    (block,) = outcomes(settings)
+    assert (block.partition, block.as_of_us, block.known_at_us) == (0, 100 * DAY_US, 130 * DAY_US)
+    assert block.versions == ["2", "1", "3"]
+    assert block.probability[:, 0].tolist() == pytest.approx([0.6, 0.8, 0.3])
+    saved = latest(settings.models_dir / "online")
+    assert saved is not None
+    assert [champion.version for champion in saved[1].champions] == ["1", "2"]
+
+
+def versions(learner: Learner) -> list[str]:
+    """Return whom the learner asks now."""
+    return [scorer.version for scorer in learner.present()]
+
+
+def made(settings: Settings, version: str, probability: float) -> tuple[str, str]:
+    """Write a model that says the same of everyone; returns its bundle and the hash of its manifest."""
+    golden, names = [GoldenRow([0, 0], probability)], list(DECLARED.feature_names)
+    log_odds, features = math.log(probability / (1 - probability)), DECLARED.feature_set_version
+    model = LogisticModel("churn", features, names, [0, 0], [1, 1], [0, 0], [0, 0], [0, 0], log_odds, golden, {})
+    return save_bundle(settings.models_dir, model, version)
+
+
+def promote(settings: Settings, version: str, probability: float) -> None:
+    """Announce a champion that says the same of everyone."""
+    at = datetime(2026, 1, int(version), tzinfo=UTC)
+    record = Champion("churn", version, *made(settings, version, probability), DECLARED.feature_set_version, at, "test")
     announce(client_config(settings), MODELS.name(settings.topic_prefix), record)
+
+
+def challenge(settings: Settings, version: str, probability: float) -> None:
+    """Announce a challenger that says the same of everyone."""
+    challenger = Challenger(version, *made(settings, version, probability), DECLARED.feature_set_version)
+    lineup = Lineup("churn", [challenger], datetime(2026, 1, 9, tzinfo=UTC), "test")
+    announce(client_config(settings), MODELS.name(settings.topic_prefix), lineup)
 
 
 def test_what_was_learnt_is_told_to_whoever_watches_the_lag(settings: Settings) -> None:

@@ -52,12 +52,8 @@ class Contestants:
         ]
         return earlier[-1] if earlier else None
 
-    def present(
-        self, champion: Champion | None, scorer: Scorer | None, challengers: Iterable[Scorer] = ()
-    ) -> list[Scorer]:
+    def present(self, champion: Champion, scorer: Scorer, challengers: Iterable[Scorer]) -> list[Scorer]:
         """Return who is judged now, each version once: champion, previous, challengers."""
-        if champion is None or scorer is None:
-            return []
         found = {scorer.version: scorer}
         for other in (self._scorer_before(champion), *challengers):
             if other is not None:
