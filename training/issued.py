@@ -32,7 +32,17 @@ class Weights(msgspec.Struct, frozen=True):
         """Return the weights as a model of its own, without golden rows."""
         mean, scale, weight, missing_weight, missing_rate = np.frombuffer(self.values, "<f8").reshape(5, -1).tolist()
         return LogisticModel(
-            name, feature_set_version, features, mean, scale, weight, missing_weight, missing_rate, self.intercept, [], {}
+            name,
+            feature_set_version,
+            features,
+            mean,
+            scale,
+            weight,
+            missing_weight,
+            missing_rate,
+            self.intercept,
+            [],
+            {},
         )
 
     def score(self, matrix: Floats) -> Float64s:

@@ -48,13 +48,13 @@ class Contestants:
     def before(self, champion: Champion) -> Champion | None:
         """Return the promotion of the other version that served last before a champion."""
         earlier = [
-            each
-            for each in self.seen
-            if each.promoted_at < champion.promoted_at and each.version != champion.version
+            each for each in self.seen if each.promoted_at < champion.promoted_at and each.version != champion.version
         ]
         return earlier[-1] if earlier else None
 
-    def present(self, champion: Champion | None, scorer: Scorer | None, challengers: Iterable[Scorer] = ()) -> list[Scorer]:
+    def present(
+        self, champion: Champion | None, scorer: Scorer | None, challengers: Iterable[Scorer] = ()
+    ) -> list[Scorer]:
         """Return who is judged now, each version once: champion, previous, challengers."""
         if champion is None or scorer is None:
             return []
