@@ -79,6 +79,7 @@ def _session(settings: Settings, options: dict[str, Any]) -> "tuple[Session, Set
         steward_of(settings),
         truth if options["truth"] and truth.exists() else None,
         settings.user_ttl_days,
+        settings.data_dir / "cache",
     )
     return session, settings
 

@@ -22,6 +22,7 @@ from churn.features import ActiveDays, FeaturePlan, UserFacts
 from churn.labels import Mask
 from churn.layout import MAX_UNITS, NEVER, NEVER_YET, Floats, Int32s, Int64s, Layout, layout_of
 from churn.rhythm import CALENDAR_DAYS, UInt64s, calendars_of
+from training.day_cache import DayCache
 from training.day_counts import DayCounts, DayRows, Progress
 
 BLOCK_USERS = 8192
@@ -205,10 +206,12 @@ class DataSet:
         scratch: Path,
         user_ttl_days: int = 0,
         progress: Progress = lambda _: None,
+        cache_dir: Path | None = None,
     ) -> None:
-        """Read the archive's files once; raises DataError when they hold no event."""
+        """Read the archive's files once, or what `cache_dir` does not keep of them; raises DataError without any event."""
         self._snapshots, self._progress = Snapshots(declaration, user_ttl_days), progress
-        self.counts = DayCounts(self._snapshots.layout, files, scratch, progress)
+        cache = DayCache(cache_dir, self._snapshots.layout) if cache_dir else None
+        self.counts = DayCounts(self._snapshots.layout, files, scratch, progress, cache=cache)
 
     def __enter__(self) -> "DataSet":
         return self

@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from churn.declaration import ACTIVITY_COUNTER
 from churn.errors import DataError
-from churn.layout import Int32s, Int64s, Layout
+from churn.layout import DAY_US, Int32s, Int64s, Layout
+from training.day_cache import Chunk, DayCache
 from training.quoting import quoted_text
 
 MEMORY_LIMIT = "2GB"
@@ -28,6 +29,8 @@ BATCH_BYTES = 100_000_000
 """About 4 million events of Parquet: their days take 0.5 GB while they are sorted."""
 COUNTED_USERS = 50_000
 """Of more users pairs are counted among so many and scaled: the share of a sample needs no third digit."""
+COUNTS, SEEN = "counts.parquet", "seen.parquet"
+"""Parts of a chunk."""
 Progress = Callable[[str], None]
 
 
@@ -60,8 +63,9 @@ class DayCounts:
         scratch: Path,
         progress: Progress = lambda _: None,
         batch_bytes: int = BATCH_BYTES,
+        cache: DayCache | None = None,
     ) -> None:
-        """Read the files and reduce them, so many bytes of them at a time.
+        """Read the files and reduce them, so many bytes of them at a time, or what of them the cache does not know.
 
         Raises:
             DataError: there is no event in them.
@@ -69,24 +73,45 @@ class DayCounts:
         if not files:
             raise DataError("the archive holds no events; publish some and wait for the archive worker to flush them")
         self._layout, self._progress = layout, progress
-        batches = list(batches_of(files, batch_bytes))
+        chunks = cache.chunks(files) if cache else []
+        batches = [] if chunks else list(batches_of(files, batch_bytes))
         with ExitStack() as opened:
             folder = opened.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix="days-"))
             # A file is compressed, which memory is not; what one batch gives needs no file, which takes 0.1 s.
-            place = str(Path(folder) / "days.duckdb") if len(batches) > 1 else ":memory:"
+            place = str(Path(folder) / "days.duckdb") if len(batches) + len(chunks) > 1 else ":memory:"
             self._database = opened.enter_context(duckdb.connect(place))
             self._database.execute("SET memory_limit = ?", [MEMORY_LIMIT])
             self._database.execute("SET temp_directory = ?", [str(Path(folder) / "spilled")])
-            self._read_users(files)
-            self._reduce(batches)
+            self._read_users(self._users_at_hand(chunks) if chunks else self._users_of(files))
+            self._reduce([self._kept(chunk) for chunk in chunks] or [self._reduced(batch) for batch in batches])
             self._open = opened.pop_all()
         ends = self._database.execute("SELECT min(day), max(day), sum(events) FROM counts").fetchall()[0]
         self.first_day, self.last_day, self.events = int(ends[0]), int(ends[1]), int(ends[2])
 
-    def _read_users(self, files: Sequence[Path]) -> None:
-        self._progress("reading who there is")
+    def _users_of(self, files: Sequence[Path]) -> str:
         events = events_of(files)
-        query = users_of(self._layout, events, columns_of(self._database, events))
+        return users_of(self._layout, events, columns_of(self._database, events))
+
+    def _users_at_hand(self, chunks: Sequence[Chunk]) -> str:
+        """Return the query of `users_of` over what is kept of chunks."""
+        kept = kept_rows([chunk.part(SEEN, seen_by(self._database, self._layout, chunk.files)) for chunk in chunks])
+        return f"""WITH seen AS (SELECT user_id, "partition", max(day) AS day FROM ({kept}) WHERE day IS NOT NULL GROUP BY ALL),
+            ends AS (SELECT "partition", max(day) AS observed_until FROM seen GROUP BY ALL),
+            users AS (SELECT user_id, max("partition") AS "partition" FROM seen GROUP BY ALL)
+            SELECT user_id, observed_until FROM users JOIN ends USING ("partition")"""  # noqa: S608  # the paths are quoted
+
+    def _reduced(self, files: Sequence[Path]) -> str:
+        events = events_of(files)
+        return by_key_and_day(self._layout, "user_id", events, columns_of(self._database, events))
+
+    def _kept(self, chunk: Chunk) -> str:
+        def make(path: Path) -> None:
+            copied(self._database, self._reduced(chunk.files), path)
+
+        return kept_rows([chunk.part(COUNTS, make)])
+
+    def _read_users(self, query: str) -> None:
+        self._progress("reading who there is")
         self._database.execute(
             f"CREATE TABLE users AS SELECT *, row_number() OVER (ORDER BY user_id) - 1 AS number FROM ({query})"  # noqa: S608  # a compiled expression
         )
@@ -98,11 +123,9 @@ class DayCounts:
                 f"no event in the archive is of a declared type; declared are {list(self._layout.event_types)}"
             )
 
-    def _reduce(self, batches: Sequence[Sequence[Path]]) -> None:
-        for done, batch in enumerate(batches):
+    def _reduce(self, batches: Sequence[str]) -> None:
+        for done, reduced in enumerate(batches):
             self._progress(f"reducing events to days: {done} of {len(batches)} batches")
-            events = events_of(batch)
-            reduced = by_key_and_day(self._layout, "user_id", events, columns_of(self._database, events))
             rows = f"SELECT number, reduced.* EXCLUDE (user_id) FROM ({reduced}) AS reduced JOIN users USING (user_id) ORDER BY number, day"  # noqa: S608  # a compiled expression
             self._database.execute(f"INSERT INTO counts {rows}" if done else f"CREATE TABLE counts AS {rows}")
 
@@ -171,6 +194,24 @@ def events_of(files: Sequence[Path]) -> str:
     """Return the query of all events of archive files."""
     listed = ", ".join(quoted_text(str(path)) for path in files)
     return f"SELECT * FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"  # noqa: S608  # the paths are quoted
+
+
+def seen_by(database: duckdb.DuckDBPyConnection, layout: Layout, files: Sequence[Path]) -> Callable[[Path], None]:
+    """Return what writes each user and partition of the events, with the latest day of a declared event, null without."""
+    declared = ", ".join(quoted_text(name) for name in layout.event_types)
+    query = f"""SELECT user_id, "partition", max((epoch_us(occurred_at) // {DAY_US})::INTEGER)
+        FILTER (event_type IN ({declared})) AS day FROM ({events_of(files)}) GROUP BY ALL"""  # noqa: S608  # texts and paths are quoted
+    return lambda path: copied(database, query, path)
+
+
+def copied(database: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    """Write the rows of a query as Parquet."""
+    database.execute(f"COPY ({query}) TO {quoted_text(str(path))} (FORMAT parquet)")
+
+
+def kept_rows(paths: Sequence[Path]) -> str:
+    """Return the query of all rows of files written by `copied`."""
+    return f"SELECT * FROM read_parquet([{', '.join(quoted_text(str(path)) for path in paths)}])"  # noqa: S608  # the paths are quoted
 
 
 def columns_of(database: duckdb.DuckDBPyConnection, events: str) -> set[str]:

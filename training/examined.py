@@ -31,13 +31,14 @@ def examined(
     share: float = 1.0,
     user_ttl_days: int = 0,
     progress: Progress = lambda _: None,
+    cache_dir: Path | None = None,
 ) -> Examined:
     """Check an archive with the labels of some rows of its snapshots, `share` of all.
 
     Raises:
         DataError: a check failed; the message is the report.
     """
-    profile = profile_of(declaration, files, progress)
+    profile = profile_of(declaration, files, progress, cache_dir=cache_dir)
     report = validate(declaration, profile, label_rates(as_of_days, churned)).require()
     snapshots = np.unique(as_of_days).tolist()
     return Examined(report, fingerprint_of(declaration, profile, snapshots, share, user_ttl_days))

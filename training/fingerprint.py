@@ -1,32 +1,14 @@
 """Which data a model comes from, in a few facts that another can hold against the data a year later."""
 
 import hashlib
-import subprocess
 from collections.abc import Sequence
-from functools import cache
-from importlib import metadata
-from pathlib import Path
 
 import msgspec
 
 from churn.days import iso
 from churn.declaration import Declaration
 from training.profile import Profile
-
-PACKAGE = "churn-system"
-ROOT = Path(__file__).resolve().parents[1]
-COMPUTING = (
-    "churn/declaration.py",
-    "churn/features.py",
-    "churn/labels.py",
-    "churn/layout.py",
-    "churn/rhythm.py",
-    "training/dataset.py",
-    "training/day_counts.py",
-    "training/quoting.py",
-    "training/reduction.py",
-)
-"""The modules that turn events into vectors and labels."""
+from training.provenance import code_version, commit
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
@@ -91,29 +73,3 @@ def fingerprint_of(
         share=share,
         user_ttl_days=user_ttl_days,
     )
-
-
-@cache
-def code_version() -> str:
-    """Return the package's version and 12 hex digits of the modules that compute the data."""
-    found = hashlib.sha256()
-    for name in COMPUTING:
-        found.update((ROOT / name).read_bytes())
-    try:
-        version = metadata.version(PACKAGE)
-    except metadata.PackageNotFoundError:
-        version = "0"
-    return f"{version}+{found.hexdigest()[:12]}"
-
-
-@cache
-def commit() -> str:
-    """Return the checked-out commit, empty outside of git."""
-    if not (ROOT / ".git").exists():
-        return ""
-    asked = ["git", "rev-parse", "HEAD"]
-    try:
-        answer = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603  # our own words
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""

@@ -1,5 +1,10 @@
 """Whether a new model may serve: for sure better than what is simple, and no worse than what serves now.
 
+No worse means: not surely above the champion's log loss, and surely not by more than a margin. Asking the estimate itself
+to be no higher would be a toss of a coin between equal models, and the older one would serve: of 51 weekly trainings of a
+year (5,000 users, a quarter reserved, 17 weeks learnt) it refuses 19, and the champion grows 75 days old; as asked here 5.
+What served was no worse for it by the true probabilities: 0.0588 from the oracle, 0.0589 when refused more often.
+
 All models are compared on the same rows, later than any they learnt from. Differences are candidate minus the other, so
 below 0 is better; their intervals come from drawing users again (`training.bootstrap`), the same users for all.
 """
@@ -156,8 +161,8 @@ class _Bench:
         margin = share * mean
 
         def not_above(found: Interval) -> Condition:
-            says = f"log loss is not above that of the champion, {note}: {self._says(found)}"
-            return _condition("champion_log_loss", found.value <= 0, found, 0.0, says)
+            says = f"log loss is not surely above that of the champion, {note}: {self._says(found)}"
+            return _condition("champion_log_loss", found.low <= 0, found, 0.0, says)
 
         def no_worse(found: Interval) -> Condition:
             bar = f"at most {margin:.4f} above the champion's for sure ({share:.0%} of its {mean:.4f})"

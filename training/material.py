@@ -89,13 +89,25 @@ def _require_both_classes(churned: Mask, days: Sequence[int]) -> None:
 
 
 def examined_material(
-    declaration: Declaration, archived: Sequence[Path], material: Material, user_ttl_days: int
+    declaration: Declaration,
+    archived: Sequence[Path],
+    material: Material,
+    user_ttl_days: int,
+    cache_dir: Path | None = None,
 ) -> Examined:
     """Check the archive with the labels of the material, and name the data; raises DataError when a check fails."""
     train_part, test = material.train, material.test
     days = np.concatenate([train_part.rows.days, test.rows.days])
     churned = np.concatenate([train_part.rows.churned, test.rows.churned])
-    return examined(declaration, archived, days, churned, share=train_part.share, user_ttl_days=user_ttl_days)
+    return examined(
+        declaration,
+        archived,
+        days,
+        churned,
+        share=train_part.share,
+        user_ttl_days=user_ttl_days,
+        cache_dir=cache_dir,
+    )
 
 
 def snapshots_of(data: DataSet, declaration: Declaration, as_ofs: Sequence[date] | None) -> tuple[int, ...]:

@@ -12,11 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 
 from churn.declaration import Declaration
 from churn.errors import DataError
-from churn.layout import DAY_US
-from training.day_counts import BATCH_BYTES, MEMORY_LIMIT, Progress, batches_of, events_of
+from churn.layout import DAY_US, layout_of
+from training.day_cache import Chunk, DayCache
+from training.day_counts import (
+    BATCH_BYTES,
+    MEMORY_LIMIT,
+    SEEN,
+    Progress,
+    batches_of,
+    events_of,
+    kept_rows,
+    seen_by,
+)
 from training.quoting import quoted_name, quoted_text
 
 IDENTITY = ("event_id", "user_id", "event_type", "occurred_at")
@@ -24,6 +35,8 @@ IDENTITY = ("event_id", "user_id", "event_type", "occurred_at")
 EXAMPLES = 5
 SEPARATOR = "chr(31)"
 HASH_BITS = 128
+PROFILE = "profile.msgpack"
+"""A part of a chunk of days."""
 
 
 @dataclass
@@ -36,6 +49,13 @@ class MeasureSeen:
     smallest: float = float("inf")
     largest: float = float("-inf")
 
+    def add(self, other: "MeasureSeen") -> None:
+        """Add what was seen elsewhere."""
+        self.events += other.events
+        self.missing += other.missing
+        self.outside += other.outside
+        self.smallest, self.largest = min(self.smallest, other.smallest), max(self.largest, other.largest)
+
 
 @dataclass
 class AttributeSeen:
@@ -44,6 +64,12 @@ class AttributeSeen:
     present: int = 0
     undeclared: int = 0
     examples: set[str] = field(default_factory=set)
+
+    def add(self, other: "AttributeSeen") -> None:
+        """Add what was seen elsewhere."""
+        self.present += other.present
+        self.undeclared += other.undeclared
+        self.examples = set(sorted(self.examples | other.examples)[:EXAMPLES])
 
 
 @dataclass
@@ -72,6 +98,22 @@ class Profile:
     users: int = 0
     content: str = ""
 
+    def add(self, other: "Profile") -> None:
+        """Add what was seen in other files, of other days; `users` stays, and `content` is a sum of hashes until the end."""
+        for name, kinds in other.columns.items():
+            self.columns[name] |= kinds
+        self.by_type_and_day.update(other.by_type_and_day)
+        self.by_type.update(other.by_type)
+        self.missing.update(other.missing)
+        for partition, day in other.partition_ends.items():
+            self.partition_ends[partition] = max(day, self.partition_ends.get(partition, day))
+        self.repeated += other.repeated
+        for place, measure in other.measures.items():
+            self.measures[place].add(measure)
+        for name, attribute in other.attributes.items():
+            self.attributes[name].add(attribute)
+        self.content = f"{(int(self.content or '0', 16) + int(other.content or '0', 16)) % (1 << HASH_BITS):x}"
+
     def by_day(self, types: Collection[str]) -> Counter[int]:
         """Return the events of these types on each day that has any."""
         found: Counter[int] = Counter()
@@ -93,28 +135,48 @@ class Profile:
 
 
 def profile_of(
-    declaration: Declaration, files: Sequence[Path], progress: Progress = lambda _: None, batch_bytes: int = BATCH_BYTES
+    declaration: Declaration,
+    files: Sequence[Path],
+    progress: Progress = lambda _: None,
+    batch_bytes: int = BATCH_BYTES,
+    cache_dir: Path | None = None,
 ) -> Profile:
-    """Read an archive's files once and tell what is in them.
+    """Read an archive's files once, or what `cache_dir` does not keep of them, and tell what is in them.
 
     Raises:
         DataError: there are none.
     """
     if not files:
         raise DataError("the archive holds no events; publish some and wait for the archive worker to flush them")
-    found, sums = Profile(), 0
-    batches = list(batches_of(files, batch_bytes))
+    layout = layout_of(declaration)
+    chunks = DayCache(cache_dir, layout).chunks(files) if cache_dir else []
+    batches: list[Sequence[Path]] = [chunk.files for chunk in chunks]
+    batches = batches or [*batches_of(files, batch_bytes)]
+    found = Profile()
     with duckdb.connect() as database:
         database.execute("SET memory_limit = ?", [MEMORY_LIMIT])
         for done, batch in enumerate(batches):
             progress(f"looking at events: {done} of {len(batches)} batches")
             reader = Reader(database, declaration, batch)
-            if reader.describe(found):
-                sums = (sums + reader.count(found)) % (1 << HASH_BITS)
+            found.add(_kept(reader, chunks[done]) if chunks else reader.profile())
         if not set(IDENTITY) - found.columns.keys():
-            found.users = int(_one(database, f"SELECT count(DISTINCT user_id) FROM ({events_of(files)})"))  # noqa: S608  # the paths are quoted
-    found.content = hashlib.sha256(f"{found.events} {sums:x}".encode()).hexdigest()
+            seen = [chunk.part(SEEN, seen_by(database, layout, chunk.files)) for chunk in chunks]
+            rows = kept_rows(seen) if seen else events_of(files)
+            found.users = int(_one(database, f"SELECT count(DISTINCT user_id) FROM ({rows})"))  # noqa: S608  # the paths are quoted
+    found.content = hashlib.sha256(f"{found.events} {int(found.content or '0', 16):x}".encode()).hexdigest()
     return found
+
+
+def _kept(reader: "Reader", chunk: Chunk) -> Profile:
+    def make(path: Path) -> None:
+        path.write_bytes(msgspec.msgpack.encode(reader.profile()))
+
+    return msgspec.msgpack.decode(chunk.part(PROFILE, make).read_bytes(), type=Profile, dec_hook=_counted)
+
+
+def _counted(kind: type, found: Any) -> Any:
+    """Return counts as the Counter that msgspec does not know."""
+    return Counter(found)
 
 
 def _one(database: duckdb.DuckDBPyConnection, query: str) -> Any:
@@ -128,6 +190,13 @@ class Reader:
     database: duckdb.DuckDBPyConnection
     declaration: Declaration
     files: Sequence[Path]
+
+    def profile(self) -> Profile:
+        """Return what is in the batch; `users` is not counted, and `content` is the sum of its hashes."""
+        found = Profile()
+        if self.describe(found):
+            found.content = f"{self.count(found) % (1 << HASH_BITS):x}"
+        return found
 
     def describe(self, found: Profile) -> bool:
         """Note the columns; returns whether the rows can be read by them."""

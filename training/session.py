@@ -59,6 +59,7 @@ class Session:
     steward: Steward
     truth_dir: Path | None = None
     user_ttl_days: int = 0
+    cache_dir: Path | None = None
 
     def run(
         self,
@@ -89,6 +90,7 @@ class Session:
             as_ofs=asked.as_ofs or None,
             truth_dir=self.truth_dir,
             user_ttl_days=self.user_ttl_days,
+            cache_dir=self.cache_dir,
             tags={RUN_TAG: asked.run} if asked.run else {},
             progress=progress,
         )

@@ -66,6 +66,7 @@ def train(
     truth_dir: Path | None = None,
     user_ttl_days: int = 0,
     tags: Mapping[str, str] | None = None,
+    cache_dir: Path | None = None,
     progress: Progress = lambda _: None,
 ) -> TrainingReport:
     """Train candidates on the archive and register the best on its folds as challenger.
@@ -76,6 +77,7 @@ def train(
         truth_dir: truth of a synthetic business, for the oracle's line in the report.
         user_ttl_days: silence after which the stream forgets a user; 0: never.
         tags: noted beside the registered version.
+        cache_dir: where is kept what the archive's days come to, so that the next training reads new days only.
 
     Raises:
         DataError: the archive is empty, too short for a time-ordered test, holds one class only, or fails its checks.
@@ -85,13 +87,13 @@ def train(
     horizon, archived = declaration.label.horizon_days, files(archive_dir)
     with (
         tempfile.TemporaryDirectory() as scratch,
-        DataSet(declaration, archived, Path(scratch), user_ttl_days) as data,
+        DataSet(declaration, archived, Path(scratch), user_ttl_days, cache_dir=cache_dir) as data,
     ):
         days = snapshots_of(data, declaration, as_ofs)
         watch.step("building the snapshots")
         material = material_of(data, plan, days, horizon)
     watch.step("checking the data")
-    data_set = examined_material(declaration, archived, material, user_ttl_days)
+    data_set = examined_material(declaration, archived, material, user_ttl_days, cache_dir)
     facts = _facts(now, material, horizon) | {"data_fingerprint": data_set.fingerprint.id}
     rows, order = material.train.rows, Order(registry.name, declaration, facts)
     folds = folds_of(rows, horizon, cohorts=plan.cohorts) if plan.searched else []

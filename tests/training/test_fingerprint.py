@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from churn.declaration import Declaration
-from training.fingerprint import COMPUTING, ROOT, Fingerprint, code_version, fingerprint_of
+from training.fingerprint import Fingerprint, fingerprint_of
 from training.profile import Profile
+from training.provenance import COMPUTING, ROOT, code_version
 
 
 @pytest.fixture

@@ -38,6 +38,18 @@ def test_a_model_equal_to_the_champion_passes() -> None:
     assert judged(TRUE, TRUE).promotes
 
 
+def test_a_model_that_is_worse_by_a_hair_which_chance_explains_passes() -> None:
+    verdict = judged(moved(np.random.default_rng(1).normal(size=ROWS) * 0.02), TRUE)
+    not_above = next(each for each in verdict.conditions if each.name == "champion_log_loss")
+    assert not_above.low < 0 < not_above.seen < not_above.high < 0.003
+    assert verdict.promotes
+
+
+def test_a_model_that_is_surely_worse_fails_though_within_the_margin() -> None:
+    verdict = judged(moved(0.12), TRUE)
+    assert failed(verdict) == ["champion_log_loss"]
+
+
 def test_a_model_no_better_than_recency_fails() -> None:
     verdict = judged(CONSTANT)
     assert failed(verdict) == ["floor_log_loss"]
@@ -57,7 +69,7 @@ def test_a_model_that_is_better_by_luck_is_not_surely_better() -> None:
 def test_a_model_worse_than_the_champion_fails() -> None:
     verdict = judged(moved(0.6), TRUE)
     assert failed(verdict)[:2] == ["champion_log_loss", "champion_margin"]
-    assert verdict.why[0].startswith("FAILED: log loss is not above that of the champion, version 3: +0.0")
+    assert verdict.why[0].startswith("FAILED: log loss is not surely above that of the champion, version 3: +0.0")
 
 
 def test_a_model_that_says_too_much_fails_in_calibration_though_it_ranks_as_well() -> None:
