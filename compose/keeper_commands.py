@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 def training_command(order: "Order") -> list[str]:
     """Return the command line of a training: the same that a person would type, with the keeper's time and reason."""
-    told = ("--run", order.run, "--by", order.who, "--reason", order.reason, "--now", order.now.isoformat())
-    return [sys.executable, "-m", "compose", "train", "--json", str(order.figures), *told]
+    from training.plan import RETRAINING
+
+    how = (*RETRAINING.words, "--now", order.now.isoformat(), "--run", order.run)
+    why = ("--by", order.who, "--reason", order.reason)
+    return [sys.executable, "-m", "compose", "train", "--json", str(order.figures), *how, *why]
 
 
 def keeper_dir(settings: Settings) -> Path:

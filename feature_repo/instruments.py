@@ -24,6 +24,9 @@ KNOWN_LABELS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("band",): BANDS,
     ("kind",): get_args(Kind),
     ("churned",): ("true", "false"),
+    ("ending",): ("promoted", "kept", "waiting", "failed"),
+    ("finding",): ("behaviour", "score", "outcome", "quality"),
+    ("cause",): ("guard", "outcome"),
 }
 """Label values known beforehand: their counters start at 0, because a rate does not see the first step of a new series."""
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily

@@ -146,8 +146,6 @@ class Keeper:
         if midnight is not None or time.monotonic() - self._looked_at >= LOOK_SECONDS:
             self._looked_at = time.monotonic()
             self._look(reader)
-        if midnight is not None:
-            self.instruments.set("churn_keeper_midnight_seconds", midnight.day * DAY_US / 1e6)
         if not read and midnight is None:
             reader.read(self._take, WAIT_SECONDS)
 
@@ -241,6 +239,8 @@ class Keeper:
     def _show(self) -> None:
         state, since = self.triggers.state, self._since_us
         self.instruments.set("churn_keeper_busy", float(state.attempt is not None or state.chosen is not None))
+        if state.attempt is None:
+            self.instruments.set("churn_keeper_midnight_seconds", self.state.midnight * DAY_US / 1e6)
         self.instruments.set("churn_keeper_gave_up", float(state.gave_up))
         self.instruments.set("churn_keeper_clock_seconds", self.now_us() / 1e6)
         if since is not None:

@@ -18,8 +18,9 @@ from churn.population import Population
 
 SAMPLE_USERS = 20_000
 """Of a midnight are kept: PSI and mean of so many differ from those of a million by less than any bound asks for."""
-QUIET_SECONDS = 0.3
-"""Between two blocks of one midnight lie milliseconds: so long without another one, at the log's end, it is whole."""
+QUIET_SECONDS, BRIEF_SECONDS = 0.3, 0.1
+"""Between two blocks of one midnight lie milliseconds: so long without another one, at the log's end, it is whole; the
+shorter time where vectors of a later moment were seen, as there the worker is over most of it."""
 ABSENT_SECONDS = 5.0
 """Partitions step over midnight within about two seconds of each other, unless one has nobody or nothing to say."""
 
@@ -87,6 +88,7 @@ class Midnights:
         self.clock_us = 0
         """Latest event time that a block of any kind told of."""
         self._latest = dict.fromkeys(self.places, -1)
+        self._told_us = dict.fromkeys(self.places, -1)
         self._open: dict[int, _Sample] = {}
         self._offsets: dict[int, dict[int, int]] = {}
         self._begins: dict[int, dict[int, int]] = {}
@@ -100,6 +102,7 @@ class Midnights:
             return
         place.epoch = block.epoch
         self.clock_us = max(self.clock_us, block.as_of_us)
+        self._told_us[partition] = max(self._told_us[partition], block.as_of_us)
         day = block.as_of_us // DAY_US
         if block.kind != "roll" or day <= self.closed_day:
             return
@@ -135,7 +138,8 @@ class Midnights:
         if partition not in at_end:
             return False
         if self._latest[partition] == day:
-            return at_seconds - self._rolled_at[partition] >= QUIET_SECONDS
+            beyond = self._told_us[partition] > day * DAY_US
+            return at_seconds - self._rolled_at[partition] >= (BRIEF_SECONDS if beyond else QUIET_SECONDS)
         return at_seconds - self._seen_at[day] >= ABSENT_SECONDS
 
     def _close(self, day: int) -> Midnight:
