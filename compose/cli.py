@@ -26,6 +26,7 @@ from compose.bench.command import bench
 from compose.chaos.command import chaos
 from compose.environment import read_settings, settings_table
 from compose.figures import json_option, write_figures
+from compose.simulation.command import simulate
 
 EXIT_INPUT, EXIT_DEFECT, EXIT_OUTAGE = 2, 1, 75
 
@@ -173,3 +174,4 @@ main.add_command(past_commands.audit)
 main.add_command(letter_commands.dead_letters)
 main.add_command(bench)
 main.add_command(chaos)
+main.add_command(simulate)

@@ -1,0 +1,43 @@
+"""How far a worker has come, read from its metrics page."""
+
+import re
+import time
+import urllib.request
+from collections.abc import Callable
+
+from churn.errors import OutageError
+
+POLL_SECONDS = 0.01
+TIMEOUT_SECONDS = 5.0
+PATIENCE_SECONDS = 600.0
+"""A training of the keeper is waited for as well."""
+
+
+def gauge(page: str, name: str) -> float:
+    """Return the least value of a gauge without regard to its labels; -inf where the page has none of it.
+
+    >>> gauge('# TYPE a gauge\\na{partition="0"} 7.0\\na{partition="1"} 3.0\\n', "a")
+    3.0
+    """
+    found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", page, re.MULTILINE)
+    return min(map(float, found), default=float("-inf"))
+
+
+def read(address: str) -> str:
+    """Return a worker's metrics page."""
+    with urllib.request.urlopen(f"{address}/metrics", timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  our own http url
+        return str(answer.read().decode())
+
+
+def wait_reached(address: str, name: str, value: float, check: Callable[[], None]) -> None:
+    """Return once a gauge of a worker has come to a value.
+
+    Raises:
+        OutageError: it has not, in time.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (seen := gauge(read(address), name)) < value:
+        check()
+        if time.monotonic() > deadline:
+            raise OutageError(f"{name} of {address} is {seen:.0f} after {PATIENCE_SECONDS:g} s, not {value:.0f}")
+        time.sleep(POLL_SECONDS)

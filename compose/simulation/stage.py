@@ -1,0 +1,86 @@
+"""The running stack of a simulated year: its first champion, and when every part of it has dealt with a day."""
+
+import time
+from datetime import datetime, timedelta
+
+from training.loop.state import load as load_state
+from training.plan import RETRAINING
+
+from churn.declaration import Declaration
+from churn.errors import OutageError
+from compose.demo import Demo
+from compose.keeper_commands import keeper_dir
+from compose.registry_commands import steward_of
+from compose.simulation.gauges import wait_reached
+from feature_repo.declared import load as load_declaration
+
+DECLARATION = "feature_repo/declarations/elearning.yaml"
+SERVICES = ("features", "archive", "scorer", "learner", "keeper")
+SETTINGS = {
+    "CHURN_TIME_SOURCE": "events",
+    # One partition: a midnight is over everywhere with the first event of a day.
+    "CHURN_PARTITIONS": "1",
+    "CHURN_EMIT_INTERVAL_MS": "20",
+    "CHURN_CHECKPOINT_INTERVAL_MS": "5000",
+    "CHURN_ARCHIVE_FLUSH_SECONDS": "1",
+    # Nobody may be taken for dead because a training has both processors.
+    "CHURN_SESSION_TIMEOUT_SECONDS": "60",
+}
+FIRST = "1"
+"""The first champion: the registry numbers versions from 1."""
+LEARNED, KEPT = "churn_learned_midnight_seconds", "churn_keeper_midnight_seconds"
+WHO, WHY = "simulation", "the first champion, never retrained, to compare with"
+TRAINING_SECONDS = 600.0
+LOOK_SECONDS = 0.05
+
+
+class Stage:
+    """What the simulated year asks of a stack that runs."""
+
+    def __init__(self, demo: Demo) -> None:
+        self._demo, self._settings = demo, demo.settings
+        self._declaration: Declaration = load_declaration(demo.settings.declaration)
+        self._steward = steward_of(demo.settings)
+
+    def prepare(self) -> None:
+        """Start every service."""
+        self._demo.prepare(SERVICES)
+
+    def train_first(self, last_midnight: datetime, now: datetime) -> str:
+        """Train and promote the first champion as of simulated `now`, when all of the history is dealt with; return the report."""
+        self._demo.wait_streamed(("features", "archive", "learner"))
+        self._wait_kept(last_midnight)
+        report = self._demo.stack.run("train", "--no-truth", "--now", now.isoformat(), *RETRAINING.words)
+        self._demo.stack.wait_ready("scorer")
+        self._demo.wait_streamed(("scorer",))
+        return report
+
+    def challenge_with_first(self, now: datetime) -> None:
+        """Let the first champion score everyone in shadow from now on."""
+        self._steward.challenge(FIRST, 0.0, self._declaration, WHO, WHY, now)
+
+    def wait_dealt_with(self, midnight: datetime) -> None:
+        """Return once the learner has learnt the labels known at a midnight, and the keeper has done what it does then."""
+        learnt = midnight - timedelta(days=self._declaration.label.horizon_days)
+        wait_reached(self._demo.stack.url("learner"), LEARNED, learnt.timestamp(), self.check)
+        self._wait_kept(midnight)
+
+    def _wait_kept(self, midnight: datetime) -> None:
+        wait_reached(self._demo.stack.url("keeper"), KEPT, midnight.timestamp(), self.check)
+        # A training that the keeper began at this midnight is over before the next day begins.
+        deadline = time.monotonic() + TRAINING_SECONDS
+        while (attempt := self._attempt()) is not None:
+            self.check()
+            if time.monotonic() > deadline:
+                raise OutageError(
+                    f"training {attempt} goes on after {TRAINING_SECONDS:g} s; look into the keeper's log"
+                )
+            time.sleep(LOOK_SECONDS)
+
+    def _attempt(self) -> str | None:
+        state = load_state(keeper_dir(self._settings), self._declaration.feature_set_version)
+        return state.triggers.attempt.run if state.triggers.attempt is not None else None
+
+    def check(self) -> None:
+        """Raise ChildDiedError for a part that has ended."""
+        self._demo.stack.check()
