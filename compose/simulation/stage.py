@@ -3,9 +3,6 @@
 import time
 from datetime import datetime, timedelta
 
-from training.loop.state import load as load_state
-from training.plan import RETRAINING
-
 from churn.declaration import Declaration
 from churn.errors import OutageError
 from compose.demo import Demo
@@ -13,6 +10,8 @@ from compose.keeper_commands import keeper_dir
 from compose.registry_commands import steward_of
 from compose.simulation.gauges import wait_reached
 from feature_repo.declared import load as load_declaration
+from training.loop.state import load as load_state
+from training.plan import RETRAINING
 
 DECLARATION = "feature_repo/declarations/elearning.yaml"
 SERVICES = ("features", "archive", "scorer", "learner", "keeper")

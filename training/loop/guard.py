@@ -72,7 +72,9 @@ def _same(probability: Float64s, policy: GuardPolicy) -> list[Violation]:
         says = f"{share:.1%} of the users get the same score, at most {policy.same_share:.0%} may"
         found.append(Violation("same", share, policy.same_share, says))
     if spread < policy.least_spread:
-        says = f"the scores hardly differ: log-odds spread by {spread:.3f}, at least {policy.least_spread:g} is asked for"
+        says = (
+            f"the scores hardly differ: log-odds spread by {spread:.3f}, at least {policy.least_spread:g} is asked for"
+        )
         found.append(Violation("spread", spread, policy.least_spread, says))
     return found
 
@@ -91,7 +93,11 @@ def compared(probability: Float64s, former: Float64s, policy: GuardPolicy = AS_S
 
     A former champion that leaves bounds by itself is no measure.
     """
-    if len(probability) < policy.least_rows or violations(former, None, policy) or violations(probability, None, policy):
+    if (
+        len(probability) < policy.least_rows
+        or violations(former, None, policy)
+        or violations(probability, None, policy)
+    ):
         return []
     found = _mean(probability, float(former.mean()), "that of the former champion", policy)
     rank = _rank_correlation(probability, former)
