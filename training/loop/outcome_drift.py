@@ -5,6 +5,13 @@ than chance allows, were the values independent. The rows of one user on neighbo
 of each midnight only a part is taken, in a fixed order that mixes old users and new ones: one of ten, 300 at most.
 Fed with all rows it cuts whenever the weather changes; fed with daily means, some hundred values, it never cuts at all.
 
+A cut alone is no alarm. A loss rises also when everybody has become harder to foretell, in summer by 10 to 20 %, and no
+training helps; then the champion says so itself, by probabilities nearer to a half. So after a cut the loss of the
+last days must exceed, by a sixth, what the champion's own probabilities make to be expected.
+
+Measured with weekly retrained champions of 5,000 users, three seeds in three orders of rows each: no alarm in nine quiet
+years, and in nine of nine with a rise in price that makes users leave, 6 to 20 days after its first labels matured.
+
 What is known outlives a restart as the values themselves: ADWIN fed with them again is where it was, bit for bit.
 """
 
@@ -13,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from river.drift import ADWIN
 
-from churn.evaluation import losses
+from churn.evaluation import log_loss, losses
 from churn.layout import Float64s
 from training.loop.finding import Finding
 
@@ -33,7 +40,9 @@ class OutcomePolicy(msgspec.Struct, frozen=True):
         least_rows: of a midnight, matured; fewer are passed over.
         one_of, most_rows: which part of a midnight's rows is taken.
         least_rise: of the loss before; a smaller one concerns nobody.
+        least_excess: of the loss that the champion's probabilities make to be expected.
         recent_days: the loss after a cut is that of so many days.
+        cut_days: so long a cut stands, waiting for what else an alarm needs.
         most_days: so many are kept at most; then the older half is forgotten.
     """
 
@@ -42,16 +51,34 @@ class OutcomePolicy(msgspec.Struct, frozen=True):
     one_of: int = 10
     most_rows: int = 300
     least_rise: float = 0.1
+    least_excess: float = 0.15
     recent_days: int = 7
+    cut_days: int = 28
     most_days: int = 120
 
 
+class Midnight(msgspec.Struct, frozen=True):
+    """All rows of one midnight: their mean loss, and what the probabilities made to be expected; nats."""
+
+    seen: float
+    expected: float
+
+
 class OutcomeState(msgspec.Struct, frozen=True):
-    """What ADWIN was fed with since it began: losses in steps (little-endian uint16), and how many each day."""
+    """What ADWIN was fed with since it began, and what an alarm is decided from.
+
+    Attributes:
+        losses, rows: in steps (little-endian uint16), and how many each day.
+        recent: the last midnights, the oldest first.
+        cut_day, before: the first cut that still stands and the loss before it; -1 without one.
+    """
 
     losses: bytes = b""
     rows: tuple[int, ...] = ()
     last_day: int = -1
+    recent: tuple[Midnight, ...] = ()
+    cut_day: int = -1
+    before: float = 0.0
 
 
 AS_MEASURED, NEW = OutcomePolicy(), OutcomeState()
@@ -62,6 +89,7 @@ class OutcomeDrift:
 
     def __init__(self, policy: OutcomePolicy = AS_MEASURED, state: OutcomeState = NEW) -> None:
         self._policy, self._last_day = policy, state.last_day
+        self._recent, self._cut_day, self._before = state.recent, state.cut_day, state.before
         kept = np.frombuffer(state.losses, "<u2")
         self._days: list[Kept] = np.split(kept, np.cumsum(state.rows)[:-1]) if state.rows else []
         self._adwin = self._fed_again()
@@ -74,14 +102,34 @@ class OutcomeDrift:
         if as_of_day <= self._last_day or len(churned) < self._policy.least_rows:
             return []
         self._last_day = as_of_day
-        before, cut = float(self._adwin.estimation) * MOST_NATS, self._take(self._part(as_of_day, churned, probability))
-        after = float(np.concatenate(self._days[-self._policy.recent_days :]).mean()) / STEPS
-        if cut and after > before * (1 + self._policy.least_rise):
-            self._days = []
-            self._adwin = self._fed_again()
-            bound = before * (1 + self._policy.least_rise)
-            return [Finding("outcome", as_of_day, "", after, bound, _says(after, before))]
-        return []
+        self._recent = (*self._recent, _midnight(churned, probability))[-self._policy.recent_days :]
+        self._see(as_of_day, self._part(as_of_day, churned, probability))
+        return self._risen(as_of_day) if self._cut_day >= 0 else []
+
+    def _see(self, day: int, part: Kept) -> None:
+        before = float(self._adwin.estimation) * MOST_NATS
+        cut = self._take(part)
+        if self._cut_day >= 0 and day - self._cut_day > self._policy.cut_days:
+            self._cut_day = -1
+        # What River's ADWIN keeps after a cut may be a dozen values (of 21,000), whose mean says nothing.
+        if cut and self._cut_day < 0 and self._lately().seen > before:
+            self._cut_day, self._before = day, before
+
+    def _lately(self) -> Midnight:
+        seen = float(np.mean([each.seen for each in self._recent]))
+        return Midnight(seen, float(np.mean([each.expected for each in self._recent])))
+
+    def _risen(self, day: int) -> list[Finding]:
+        seen, expected = self._lately().seen, self._lately().expected
+        bound = max(self._before * (1 + self._policy.least_rise), expected * (1 + self._policy.least_excess))
+        if seen <= bound:
+            return []
+        self._days, self._cut_day = [], -1
+        self._adwin = self._fed_again()
+        says = (
+            f"log loss of matured labels rose from {self._before:.3f} to {seen:.3f}; {expected:.3f} was to be expected"
+        )
+        return [Finding("outcome", day, "", seen, bound, says)]
 
     def _part(self, day: int, churned: npt.NDArray[np.bool_], probability: Float64s) -> Kept:
         rows = len(churned)
@@ -101,7 +149,8 @@ class OutcomeDrift:
     def state(self) -> OutcomeState:
         """Return everything that it knows."""
         kept = np.concatenate([np.zeros(0, "<u2"), *self._days]).tobytes()
-        return OutcomeState(kept, tuple(len(day) for day in self._days), self._last_day)
+        rows = tuple(len(day) for day in self._days)
+        return OutcomeState(kept, rows, self._last_day, self._recent, self._cut_day, self._before)
 
     def _fed_again(self) -> ADWIN:
         # River's signatures have no types; a look every 32 values, as River's default, costs 3 us a value.
@@ -120,5 +169,7 @@ def _feed(adwin: ADWIN, part: Kept) -> bool:
     return cut
 
 
-def _says(after: float, before: float) -> str:
-    return f"log loss of matured labels rose from {before:.4f} to {after:.4f}: the champion foretells worse than it did"
+def _midnight(churned: npt.NDArray[np.bool_], probability: Float64s) -> Midnight:
+    told = np.clip(probability, 1e-9, 1 - 1e-9)
+    expected = -(told * np.log(told) + (1 - told) * np.log1p(-told))
+    return Midnight(round(log_loss(churned, probability), 6), round(float(expected.mean()), 6))

@@ -43,7 +43,7 @@ def reference_of(
     Args:
         names: the features in the order of the matrix's columns.
         matrix: float32 [rows, features]; missing is NaN.
-        probability: what the trained model says of each row.
+        probability: what the trained model says of rows like these, best of such as it has not learnt from.
         as_of_days: the midnight of each row, UTC day numbers.
 
     Raises:

@@ -39,6 +39,10 @@ def test_a_loss_that_falls_is_no_news() -> None:
     assert watched([midnight(day, 0.2 if day < 40 else 0.05) for day in range(80)]) == []
 
 
+def test_a_loss_that_the_champion_itself_foretold_is_no_news() -> None:
+    assert watched([midnight(day, *((0.1, 0.1) if day < 40 else (0.3, 0.3))) for day in range(80)]) == []
+
+
 def test_a_second_rise_is_told_again() -> None:
     shares = [0.05] * 40 + [0.15] * 40 + [0.4] * 20
     assert len(watched([midnight(day, share) for day, share in enumerate(shares)])) == 2
