@@ -32,6 +32,7 @@ class QualityPolicy(msgspec.Struct, frozen=True):
         wander: how far a count moves within these weeks by season and growth, as a share of itself.
         least_change: of a count or mean as a share of itself, of a share in points: less concerns nobody.
         falls_silent, explodes: a count below this share of the usual, or above this multiple, is broken and not new.
+        runs_away: the busiest user of a day has this multiple of the most that anybody had.
         least_rows: fewer say nothing.
         calm_days: after so many days without it an alarm may be raised again.
     """
@@ -43,6 +44,7 @@ class QualityPolicy(msgspec.Struct, frozen=True):
     least_change: float = 0.1
     falls_silent: float = 0.5
     explodes: float = 2.0
+    runs_away: float = 5.0
     least_rows: int = 20
     calm_days: int = 7
 
@@ -199,6 +201,11 @@ def _machines(policy: QualityPolicy, before: Sequence[DayFigures], today: DayFig
             f"{today.tireless} users are active in {TIRELESS_HOURS} different hours or more where {usual:.0f} are usual"
         )
         yield Suspicion("machines", "quality", "users", today.tireless, float(bound), f"{says}: machines")
+    most = policy.runs_away * max(each.busiest for each in before)
+    if today.busiest > max(most, policy.least_rows):
+        usual_most = most / policy.runs_away
+        says = f"one user has {today.busiest} events where {usual_most:.0f} were the most in weeks: a sender in a loop"
+        yield Suspicion("busiest", "quality", "events of one user", today.busiest, most, says)
 
 
 def _refused(policy: QualityPolicy, before: Sequence[DayFigures], today: DayFigures) -> Iterator[Suspicion]:

@@ -116,6 +116,11 @@ def test_users_who_never_sleep_are_broken() -> None:
     assert found[0].says == "60 users are active in 12 different hours or more where 1 are usual: machines"
 
 
+def test_one_user_with_most_of_the_events_is_broken() -> None:
+    assert told(after_weeks(figures(28, busiest=400))) == [("quality", "events of one user")]
+    assert after_weeks(figures(28, busiest=100)) == []
+
+
 def test_refused_events_are_broken() -> None:
     assert told(after_weeks(figures(28, dead_letters=400))) == [("quality", "dead letters")]
     assert after_weeks(figures(28, dead_letters=10)) == []
