@@ -94,17 +94,18 @@ def figures_of(declaration: Declaration, files: Sequence[Path], day: int, dead_l
 
 
 def _table(paths: Sequence[Path]) -> pa.Table:
-    tables = [pq.ParquetFile(path).read(_columns(path)) for path in paths]
+    tables = [_read(path) for path in paths]
     if tables:
         return pa.concat_tables(tables, promote_options="default")
     nothing = {"event_type": pa.string(), "user_id": pa.string(), "occurred_at": pa.timestamp("us", tz="UTC")}
     return pa.schema(list(nothing.items())).empty_table()
 
 
-def _columns(path: Path) -> list[str]:
-    names = pq.read_schema(path).names
-    wanted = ("event_type", "user_id", "occurred_at", EXTRA)
-    return [name for name in names if name in wanted or name.startswith((MEASURE, ATTRIBUTE))]
+def _read(path: Path) -> pa.Table:
+    with pq.ParquetFile(path) as file:
+        wanted = ("event_type", "user_id", "occurred_at", EXTRA)
+        names = file.schema_arrow.names
+        return file.read([name for name in names if name in wanted or name.startswith((MEASURE, ATTRIBUTE))])
 
 
 def _fields(declaration: Declaration, table: pa.Table, kind: str, rows: Mask) -> Iterator[tuple[str, FieldFigures]]:

@@ -4,6 +4,12 @@ Counts are held against the same weekday of the last weeks; shares, means and va
 What a change says is told apart where it can be. Events that stop or double, fields that are empty or cut off at a
 limit, fields that nobody declared, refused events and machines are `quality`. A level that moved while the data are
 whole (other prices, shorter lessons, more declined charges) is `behaviour`.
+
+Measured on businesses of 5,000 users. Quiet years of three seeds, 485 days each: no finding with a bound of 6 deviations, none
+with 4, four with 3.5. Six years with drifts, two orders of season: a rise in price is seen on its first day (prices never
+seen), an outage of payments on its first (declined charges five times, payments a fifth of the usual), machines on
+their first (no plan, awake in twelve hours), a new type of lesson on the third or fourth day (its minutes), and
+on its first where it carries a field that nobody declared.
 """
 
 from collections import Counter
