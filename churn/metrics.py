@@ -48,6 +48,7 @@ METRICS = (
     Metric("churn_restore_seconds", "gauge", "Time of the last restore of a partition's state", ("features",), ("partition",)),
     Metric("churn_freshness_seconds", "histogram", "Arrival of an event to its effect: readable features, or a score", ("features", "scorer"), ("hop",), FRESHNESS_SECONDS),
     Metric("churn_scores", "counter", "Scores emitted", ("scorer",), ("band",)),
+    Metric("churn_version_scores", "counter", "Scores by model version: served to users, or said in shadow by a challenger", ("scorer",), ("version", "use")),
     Metric("churn_score_probability", "histogram", "Distribution of emitted probabilities", ("scorer",), buckets=PROBABILITY),
     Metric("churn_unscored_rows", "counter", "Vectors that arrived before any model served", ("scorer",)),
     Metric("churn_champion_info", "gauge", "1 for the serving model version", ("scorer", "learner", "keeper", "api"), ("version",)),

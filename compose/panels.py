@@ -132,6 +132,9 @@ MODEL = Row("Scoring and model", (
     Panel("Mean probability", "Of emitted scores; against the usual share of churners a first sign of drift.", (
         Query(f"{rate('churn_score_probability_sum')} / {rate('churn_score_probability_count')}", "mean"),
     ), "percentunit", width=12),
+    Panel("Scores by version", "served: on churn-scores, by champion and challengers in their shares; shadow: what challengers say of everyone, on churn-shadow.", (
+        Query(rate("churn_version_scores_total", "version, use"), "{{version}} {{use}}"),
+    ), "cps", width=24),
     stat("Serving version", "Which processes serve which version. More than one for minutes means that one stayed behind.", "sum by (version, job) (churn_champion_info)", legend="{{job}}: {{version}}", width=8, names_only=True),
     stat("Age of the champion", "Days since the serving version was promoted; an alert above 30.", "churn:champion_age_days:max", "d", "{{job}}"),
     Panel("Unscored vectors", "Vectors that came while no model served, or that another feature set made.", (

@@ -174,6 +174,7 @@ class ScorerRole:
             probability.astype("<f8").tobytes(),
         )  # fmt: skip
         self._output.send(self._shadow_topic, None, encode_block(said), block.partition)
+        self._instruments.count("churn_version_scores", len(block.users), version=version, use="shadow")
 
     def _publish(self, pending: PendingScores, block: FeatureBlock, answering: Answering) -> None:
         scored = answering.scorer.score(block.matrix)
@@ -194,6 +195,7 @@ class ScorerRole:
             )  # fmt: skip
             self._output.send(self._scores_topic, user.encode(), encode(score))
         pending.add(block, scored.probability, codes, explained.reasons, answering.version)
+        self._instruments.count("churn_version_scores", len(block.users), version=answering.version, use="served")
         self._measure(codes, scored, block, wall_us)
 
     def _measure(self, codes: object, scored: Scored, block: FeatureBlock, wall_us: int) -> None:

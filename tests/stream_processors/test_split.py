@@ -56,7 +56,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
             found.stack.start_service(name, wait=False)
         found.stack.wait_ready("features")
         wait_until(
-            lambda: "version 4 was refused" in "".join(found.reasons("scorer")), 30, "the scorer says what it misses"
+            lambda: "version 4 was refused" in "".join(found.reasons("scorer")), 60, "the scorer says what it misses"
         )
         found.stack.wait_ready("api")
         found.publish(history(len(USERS), days=4, per_day=100))
