@@ -65,6 +65,7 @@ METRICS = (
     Metric("churn_online_auc", "gauge", "AUC on the same rows as churn_online_log_loss", ("learner",), ("model",)),
     Metric("churn_online_calibration_error", "gauge", "Expected calibration error, ten bins of equal size, on the same rows as churn_online_log_loss", ("learner",), ("model",)),
     Metric("churn_online_judged_rows", "gauge", "Rows behind churn_online_log_loss, the same ones for every model", ("learner",)),
+    Metric("churn_judged_models", "gauge", "Models whose probabilities stand beside each label that is learned: champion, previous and challengers", ("learner",)),
     Metric("churn_learned_midnight_seconds", "gauge", "Latest midnight whose matured labels are learned from, seconds since 1970", ("learner",)),
     Metric("churn_keeper_midnight_seconds", "gauge", "The last midnight that was complete in all partitions and dealt with, a training that goes on included, seconds since 1970", ("keeper",)),
     Metric("churn_keeper_clock_seconds", "gauge", "The keeper's time, seconds since 1970: what events told, or the wall clock's", ("keeper",)),

@@ -16,6 +16,7 @@ from compose import (
     letter_commands,
     look_commands,
     model_commands,
+    online_commands,
     oracle_command,
     past_commands,
     produce_commands,
@@ -167,6 +168,7 @@ main.add_command(keeper_commands.keeper)
 main.add_command(oracle_command.oracle)
 main.add_command(score_command.score)
 main.add_command(registry_commands.models)
+registry_commands.models.add_command(online_commands.enroll_online)
 main.add_command(look_commands.tail)
 main.add_command(look_commands.lookup)
 main.add_command(past_commands.features)

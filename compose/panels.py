@@ -186,6 +186,9 @@ LEARNER = Row("Learner", (
     Panel("Rows compared", "How many rows stand behind these figures, at most 5,000: after a promotion few, as those that the champion learnt from are left out for both.", (
         Query("max(churn_online_judged_rows)", "rows"),
     )),
+    Panel("Models judged", "Champion, the one that served before it, and challengers: their probabilities stand beside each label on churn-outcomes. One less than announced is a bundle that is gone.", (
+        Query("max(churn_judged_models)", "models"),
+    )),
     Panel("Learned until", "Age of the latest midnight that was learned from. 31 days are as near as labels allow; more is a learner that lags.", (
         Query("time() - max(churn_learned_midnight_seconds)", "age"),
     ), "s"),

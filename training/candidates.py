@@ -14,24 +14,22 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import msgspec
-import numpy as np
 
 from churn.declaration import Declaration
 from churn.errors import InputError
-from churn.layout import Float64s, Floats
-from churn.model import LogisticModel, Model
+from churn.layout import Float64s
+from churn.model import Model
 from training import boosting, logistic, search
 from training.calibration import Recalibration, mean_loss, over_folds
-from training.goldens import with_golden
 from training.online import OnlineLearner
+from training.online_model import exported, logit
 from training.plan import CANDIDATES
-from training.rows import Fold, Rows, expit
+from training.rows import Fold, Rows
 
 EXAMPLES = 5000
 """Golden rows are chosen among so many of the rows."""
 ONLINE_ROWS = 60_000
 """River learns 31,000 rows a second."""
-CLIP = 1e-6
 Facts = Mapping[str, str | float | int]
 Progress = Callable[[str], None]
 
@@ -156,25 +154,12 @@ class Online:
 
     def search(self, folds: Sequence[Fold], order: Order) -> tuple[dict[str, str | float | int], list[Float64s]]:
         """Its settings are fixed (`training.online`)."""
-        return {}, [_logit(_learnt(fold.early, order).predict(fold.late.matrix)) for fold in folds]
+        return {}, [logit(_learnt(fold.early, order).predict(fold.late.matrix)) for fold in folds]
 
     def fit(self, rows: Rows, settings: Mapping[str, str | float | int], by: Recalibration, order: Order) -> Model:
         """Learn the rows once, in the order of time."""
         learner = _learnt(rows.thinned(ONLINE_ROWS), order)
-        examples = rows.matrix[:EXAMPLES]
-        plain = learner.export(order.name, examples)
-        scaled = msgspec.structs.replace(
-            plain,
-            weight=(by.slope * np.array(plain.weight)).tolist(),
-            missing_weight=(by.slope * np.array(plain.missing_weight)).tolist(),
-            intercept=by.slope * plain.intercept + by.shift,
-            trained={**order.facts, **plain.trained},
-        )
-        return _held_to(scaled, examples, learner, by)
-
-
-def _held_to(model: LogisticModel, examples: Floats, learner: OnlineLearner, by: Recalibration) -> Model:
-    return with_golden(model, examples, lambda matrix: expit(by.of(_logit(learner.predict(matrix)))))
+        return exported(learner, order.name, rows.matrix[:EXAMPLES], by, order.facts)
 
 
 def _learnt(rows: Rows, order: Order) -> OnlineLearner:
@@ -183,11 +168,6 @@ def _learnt(rows: Rows, order: Order) -> OnlineLearner:
         today = rows.of([day])
         learner.learn(day, today.matrix, today.churned)
     return learner
-
-
-def _logit(probability: Float64s) -> Float64s:
-    said = np.clip(probability, CLIP, 1.0 - CLIP)
-    return np.asarray(np.log(said) - np.log1p(-said), np.float64)
 
 
 RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (Logistic(), Boosted(), Online())}

@@ -140,6 +140,7 @@ class Learner:
         idle = not read and not learnt
         done = idle and all(lane.labels_ended for lane in self.course.lanes.values())
         self._show_news(learnt > 0, idle)
+        self.instruments.set("churn_judged_models", len(self.present()))
         if self._unsaved_rows >= SAVE_ROWS or (done and self._unsaved_blocks):
             self._save(labels)
         if idle and done:

@@ -8,7 +8,7 @@ from churn.errors import InputError
 from churn.scores import Challenger, Champion, Lineup
 
 Approval = Literal["automatic", "required"]
-WAITING, APPROVED, REJECTED = "waiting", "approved", "rejected"
+WAITING, APPROVED, REJECTED, ENROLLED = "waiting", "approved", "rejected", "enrolled"
 PASSED = "passed"
 WHOLE = 1 + 1e-9
 """What all shares together must not exceed: sums of tenths are off by a rounding."""

@@ -17,6 +17,7 @@ from training.audit_log import AuditLog, Entry, History, Step, Watched, Writing
 from training.gate import Verdict
 from training.obstacles import (
     APPROVED,
+    ENROLLED,
     PASSED,
     REJECTED,
     WAITING,
@@ -70,6 +71,19 @@ class Steward:
                 self.registry.challenge(version)
             self._write(writing, now, step, version, GATE, verdict.why[0], figures(verdict))
         return verdict.promotes and not waits
+
+    def enrolled(self, version: str, evidence: Mapping[str, Any], who: str, reason: str, now: datetime) -> None:
+        """Take in a version that came from the learner and not from a training: no gate has judged it.
+
+        Raises:
+            InputError: a name or a reason is missing.
+        """
+
+        def act(writing: Writing) -> None:
+            self.registry.note(version, state=ENROLLED)
+            self._write(writing, now, "registered", version, who, reason, evidence)
+
+        self._step(version, who, reason, now, act)
 
     def approve(self, version: str, who: str, reason: str, now: datetime, override: bool = False) -> Champion:
         """Approve a version in a person's name and let it serve.

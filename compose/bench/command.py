@@ -24,6 +24,7 @@ PARTS = (
     "api",
     "reasons",
     "batch",
+    "learner",
     "dataset",
 )
 RATES = (1.0, 5_000.0, 20_000.0, 50_000.0)
@@ -63,6 +64,7 @@ SCALE_USERS = (10_000, 200_000, 2_000_000)
 @click.option("--api-rate", default=500.0, show_default=True, help="api: requests a second")
 @click.option("--api-seconds", default=20.0, show_default=True, help="api: how long")
 @click.option("--batch-users", default=1_000_000, show_default=True, help="batch: users in the snapshot of vectors")
+@click.option("--learner-labels", default=200_000, show_default=True, help="learner: matured labels on the topic")
 @click.option("--dataset-users", default=1_000_000, show_default=True, help="dataset: users of an archive of its own")
 @click.option("--dataset-days", default=180, show_default=True, help="dataset: days of it; 6 GB of disk by default")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(".local/bench"), show_default=True)
@@ -88,7 +90,7 @@ def bench(only: tuple[str, ...], folder: Path, out: Path | None, json_file: Path
 
 def measured(running: Bench, chosen: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each chosen part's name and figures, and how many times stock Faust the stream is."""
-    from compose.bench import dataset, pair, reasons, scale, scoring, state, stock, stream
+    from compose.bench import dataset, learning, pair, reasons, scale, scoring, state, stock, stream
     from compose.bench.peers import measure as peers
 
     done: dict[str, dict[str, Any]] = {}
@@ -101,6 +103,7 @@ def measured(running: Bench, chosen: list[str]) -> Iterator[tuple[str, dict[str,
         "state": state.measure,
         "reasons": reasons.measure,
         "batch": scoring.measure,
+        "learner": learning.measure,
         "dataset": dataset.measure,
     }
     for part in [part for part in chosen if part in alone]:

@@ -44,6 +44,7 @@ class Sizes:
     api_rate: float
     api_seconds: float
     batch_users: int
+    learner_labels: int
     dataset_users: int
     dataset_days: int
 

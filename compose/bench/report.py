@@ -39,6 +39,8 @@ METHOD: Mapping[str, str] = {
     " reasons in words, per second of one core; and one vector alone, as the API scores it.",
     "batch": "Daily scoring with reasons in a process of its own: a snapshot of seeded synthetic vectors in, Parquet, CSV and"
     " manifest out. The model was fitted on such vectors, and is loaded from its bundle.",
+    "learner": "Matured labels learned by the real worker from preloaded topics until the last one is covered by a snapshot, with"
+    " outcomes of champion, previous and a challenger published for each.",
     "dataset": "`churn dataset` on an archive of its own, in a process of its own: every event looked at for the fingerprint,"
     " reduced to days, walked forward, all weekly snapshots with whole windows and a known label written as Parquet.",
 }

@@ -40,6 +40,7 @@ TINY = [
     "--api-rate=50",
     "--api-seconds=1",
     "--batch-users=3000",
+    "--learner-labels=1600",
     "--dataset-users=500",
     "--dataset-days=80",
 ]
@@ -114,6 +115,7 @@ def test_the_road_ends_with_a_score_for_every_user_of_its_load(figures: dict[str
 
 
 def test_every_user_of_the_snapshot_is_scored(figures: dict[str, Any]) -> None:
+    assert figures["learner"]["labels"] == 1600
     assert {kind: found["users"] for kind, found in figures["batch"].items()} == {"logistic": 3000, "additive": 3000}
 
 
