@@ -174,7 +174,7 @@ def _kept(reader: "Reader", chunk: Chunk) -> Profile:
     return msgspec.msgpack.decode(chunk.part(PROFILE, make).read_bytes(), type=Profile, dec_hook=_counted)
 
 
-def _counted(kind: type, found: Any) -> Any:
+def _counted(_: type, found: Any) -> Any:
     """Return counts as the Counter that msgspec does not know."""
     return Counter(found)
 
