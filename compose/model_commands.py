@@ -52,7 +52,7 @@ def train(settings: Settings, /, json_file: Path | None, **options: Any) -> None
     session, settings = _session(settings, options)
     asked = Assignment(
         now=_utc(options["now"]) or datetime.now(UTC),
-        plan=_plan(options),
+        plan=plan_of(options),
         as_ofs=tuple(moment.date() for moment in options["as_ofs"]),
         who=options["who"],
         reason=options["reason"],
@@ -84,7 +84,8 @@ def _session(settings: Settings, options: dict[str, Any]) -> "tuple[Session, Set
     return session, settings
 
 
-def _plan(options: dict[str, Any]) -> "Plan":
+def plan_of(options: dict[str, Any]) -> "Plan":
+    """Return the plan that the options of `churn train` say."""
     from training.plan import Plan
 
     candidates = tuple(name.strip() for name in options["candidates"].split(","))

@@ -27,6 +27,8 @@ MEMORY_LIMIT = "2GB"
 """Beyond it DuckDB sorts and aggregates on disk, in the scratch folder."""
 BATCH_BYTES = 100_000_000
 """About 4 million events of Parquet: their days take 0.5 GB while they are sorted."""
+VIEWED_USERS = 20_000
+"""So few are read in two or three blocks, for which sorting the rows of all into a table costs more than it saves."""
 COUNTED_USERS = 50_000
 """Of more users pairs are counted among so many and scaled: the share of a sample needs no third digit."""
 COUNTS, SEEN = "counts.parquet", "seen.parquet"
@@ -83,7 +85,11 @@ class DayCounts:
             self._database.execute("SET memory_limit = ?", [MEMORY_LIMIT])
             self._database.execute("SET temp_directory = ?", [str(Path(folder) / "spilled")])
             self._read_users(self._users_at_hand(chunks) if chunks else self._users_of(files))
-            self._reduce([self._kept(chunk) for chunk in chunks] or [self._reduced(batch) for batch in batches])
+            kept = [self._kept(chunk) for chunk in chunks]
+            if kept and len(self.users) <= VIEWED_USERS:
+                self._view(kept)
+            else:
+                self._reduce([kept_rows([path]) for path in kept] or [self._reduced(batch) for batch in batches])
             self._open = opened.pop_all()
         ends = self._database.execute("SELECT min(day), max(day), sum(events) FROM counts").fetchall()[0]
         self.first_day, self.last_day, self.events = int(ends[0]), int(ends[1]), int(ends[2])
@@ -104,11 +110,11 @@ class DayCounts:
         events = events_of(files)
         return by_key_and_day(self._layout, "user_id", events, columns_of(self._database, events))
 
-    def _kept(self, chunk: Chunk) -> str:
+    def _kept(self, chunk: Chunk) -> Path:
         def make(path: Path) -> None:
             copied(self._database, self._reduced(chunk.files), path)
 
-        return kept_rows([chunk.part(COUNTS, make)])
+        return chunk.part(COUNTS, make)
 
     def _read_users(self, query: str) -> None:
         self._progress("reading who there is")
@@ -126,8 +132,12 @@ class DayCounts:
     def _reduce(self, batches: Sequence[str]) -> None:
         for done, reduced in enumerate(batches):
             self._progress(f"reducing events to days: {done} of {len(batches)} batches")
-            rows = f"SELECT number, reduced.* EXCLUDE (user_id) FROM ({reduced}) AS reduced JOIN users USING (user_id) ORDER BY number, day"  # noqa: S608  # a compiled expression
+            rows = f"{_numbered(reduced)} ORDER BY number, day"
             self._database.execute(f"INSERT INTO counts {rows}" if done else f"CREATE TABLE counts AS {rows}")
+
+    def _view(self, kept: Sequence[Path]) -> None:
+        """Leave the rows where they are kept."""
+        self._database.execute(f"CREATE VIEW counts AS {_numbered(kept_rows(kept))}")
 
     def rows(self, start: int, stop: int) -> DayRows:
         """Return the rows of users start to stop."""
@@ -150,6 +160,10 @@ class DayCounts:
     def close(self) -> None:
         """Free memory and scratch files."""
         self._open.close()
+
+
+def _numbered(reduced: str) -> str:
+    return f"SELECT number, reduced.* EXCLUDE (user_id) FROM ({reduced}) AS reduced JOIN users USING (user_id)"  # noqa: S608  # a compiled expression
 
 
 def batches_of(files: Sequence[Path], batch_bytes: int = BATCH_BYTES) -> Iterator[list[Path]]:

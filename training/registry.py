@@ -91,16 +91,21 @@ class Registry:
             self._experiment(), tags={"feature_set_version": model.feature_set_version} | dict(tags)
         )
         run_id = str(run.info.run_id)
-        for key, value in params.items():
-            client.log_param(run_id, key, value)
-        for key, number in metrics.items():
-            client.log_metric(run_id, key, number)
+        self._note_figures(run_id, params, metrics)
         for file, data in files_of(model).items():
             client.log_text(run_id, data.decode(), f"{BUNDLE}/{file}")
         for file, content in texts.items():
             client.log_text(run_id, content, file)
         client.set_terminated(run_id)
         return run_id
+
+    def _note_figures(self, run_id: str, params: Mapping[str, object], metrics: Mapping[str, float]) -> None:
+        """Log all of them at once: one by one each is a transaction of its own, 15 ms on SQLite."""
+        from mlflow.entities import Metric, Param
+
+        at_ms = int(datetime.now(UTC).timestamp() * 1000)
+        measured = [Metric(key, float(number), at_ms, 0) for key, number in metrics.items()]
+        self._client.log_batch(run_id, measured, [Param(key, str(value)) for key, value in params.items()])
 
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(self.name)
