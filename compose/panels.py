@@ -203,6 +203,22 @@ KEEPER = Row("The loop that looks after the models", (
     stat("Given up", "1 when all attempts of the last training failed; `churn models log` holds the end of their output.", "max(churn_keeper_gave_up)"),
     stat("Midnight", "The last midnight that was complete in all partitions: what the monitors have seen.", "max(churn_keeper_midnight_seconds) * 1000", "dateTimeAsIso", width=6),
     stat("Behind", "The keeper's time less the last complete midnight; within a day and some minutes when all is well.", "max(churn_keeper_clock_seconds) - max(churn_keeper_midnight_seconds)", "s", width=6),
+    stat("Taken back", "Promotions that the keeper took back in the chosen time, and why; `churn models log` holds the figures.", "sum by (cause) (increase(churn_keeper_rollbacks_total[$__range]))", legend="{{cause}}"),
+    Panel("Alarms", "behaviour, score and outcome cause a training; quality (broken data) holds one back for three days.", (
+        Query("sum by (finding) (increase(churn_keeper_alarms_total[1d]))", "{{finding}}"),
+    ), stacked=True),
+    Panel("Drift by feature", "The ten features that differ most from the champion's training rows (PSI, less what chance gives); 0.2 and above its usual level is an alarm.", (
+        Query("topk(10, max by (feature) (churn_keeper_psi))", "{{feature}}"), Query("max(churn_keeper_score_psi)", "the score"),
+    )),
+    Panel("Matured log loss", "On labels that matured since the champion was promoted, all on the same rows as it; lower is better. low and high bound it with 95 % confidence.", (
+        Query("max by (role, bound) (churn_keeper_log_loss)", "{{role}} {{bound}}"),
+    )),
+    Panel("Matured AUC", "On the same rows: 0.5 is chance.", (
+        Query('max by (role) (churn_keeper_auc{bound="value"})', "{{role}}"),
+    ), "percentunit"),
+    Panel("Matured calibration error", "On the same rows: the mean distance of what was said from what happened.", (
+        Query('max by (role) (churn_keeper_ece{bound="value"})', "{{role}}"),
+    ), "percentunit"),
     Panel("Trainings", "How trainings ended: promoted, kept (the gate kept the champion), waiting (for a person), failed.", (
         Query("sum by (ending) (increase(churn_keeper_trainings_total[1d]))", "{{ending}}"),
     ), stacked=True),

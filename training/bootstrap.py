@@ -121,7 +121,12 @@ def gaps(churned: Mask, probability: Float64s, bins: int) -> list[Float64s]:
 
 
 def measure(
-    churned: Mask, probability: Float64s, users: Users, confidence: float = 0.95, bins: int = CALIBRATION_BINS
+    churned: Mask,
+    probability: Float64s,
+    users: Users,
+    confidence: float = 0.95,
+    bins: int = CALIBRATION_BINS,
+    resamples: int = RESAMPLES,
 ) -> tuple[Measured, Float64s]:
     """Return every measure with its interval, and the resampled gaps of the calibration bins, float64 [resamples, bins]."""
     seen = evaluate(churned, probability, 0.5)
@@ -129,7 +134,7 @@ def measure(
         np.ones(len(churned)), auc_influence(churned, probability), average_precision_influence(churned, probability),
         losses(churned, probability), (probability - churned) ** 2, *gaps(churned, probability, bins),
     ]  # fmt: skip
-    totals = resampled(users.sums(columns))
+    totals = resampled(users.sums(columns), resamples)
     rows, missed = totals[:, 0], totals[:, 5:]
     ece = np.abs(missed).sum(axis=1) / rows
     measured = Measured(

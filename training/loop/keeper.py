@@ -12,27 +12,28 @@ from collections.abc import Callable
 
 import structlog
 
-from churn.blocks import FeatureBlock, decode_features
+from churn.blocks import FeatureBlock, decode_features, decode_outcomes
 from churn.declaration import Declaration
 from churn.errors import DefectError
 from churn.fault_points import passing
 from churn.kafka_config import client_config
 from churn.layout import DAY_US
 from churn.population import Population
-from churn.scores import to_us
+from churn.scores import from_us
 from churn.settings import Settings
-from churn.topics import FEATURES, MODELS
+from churn.topics import FEATURES, MODELS, OUTCOMES
 from feature_repo.champion import ServingModel
 from feature_repo.control import serve_champions
 from feature_repo.instruments import Instruments
 from training.audit_log import AuditLog
 from training.block_reader import FULL_BYTES, BlockReader
+from training.loop.care import Care
 from training.loop.journal import Journal, Note
 from training.loop.midnights import Midnight, Midnights
 from training.loop.requests import asked, done
 from training.loop.retraining import Retraining
 from training.loop.runs import Command, Runs
-from training.loop.state import Served, load, save
+from training.loop.state import load, save
 from training.loop.triggers import AS_STATED, TriggerPolicy, Triggers
 from training.steward import Steward
 
@@ -74,18 +75,23 @@ class Keeper:
         self._retraining = Retraining(self.triggers, self._runs, steward, settings.model_approval, self._save)
         self._journal = Journal(AuditLog(settings.models_dir), steward.registry)
         self._serving = ServingModel(settings.models_dir, declaration, instruments)
-        self._midnights = self._begin_midnights()
-        self._next = {p: place.offset for p, place in self._midnights.places.items()}
-        self._reader: BlockReader | None = None
+        self._begin()
+        self._readers: tuple[BlockReader, ...] = ()
         self._problem = "the keeper has not begun yet"
         self._saved_at = self._looked_at = float("-inf")
         self._dirty = False
 
-    def _begin_midnights(self) -> Midnights:
-        population, state = Population(self._declaration), self.state
-        midnights = Midnights(population, self._version, range(self._settings.partitions), state.midnight, state.places)
-        midnights.clock_us = state.clock_us
-        return midnights
+    def _begin(self) -> None:
+        """Go on from the state: midnights that were open are read again, and so are the rows of matured labels."""
+        state, settings = self.state, self._settings
+        self.triggers.state = state.triggers
+        population, partitions = Population(self._declaration), range(settings.partitions)
+        self._midnights = Midnights(population, self._version, partitions, state.midnight, state.places)
+        self._midnights.clock_us = state.clock_us
+        self._next = {p: place.offset for p, place in self._midnights.places.items()}
+        self.care = Care(
+            state, self.triggers, self._steward, self._declaration, settings.archive_dir, self.folder, self.instruments
+        )
 
     # --- the process ---
 
@@ -96,18 +102,21 @@ class Keeper:
             return
         config, prefix = client_config(self._settings), self._settings.topic_prefix
         follower = serve_champions(config, MODELS.name(prefix), self._settings.model_name, self._serving)
-        reader = BlockReader(config, FEATURES.name(prefix), f"{prefix}-keeper", self._next)
-        self._reader = reader
+        features = BlockReader(config, FEATURES.name(prefix), f"{prefix}-keeper", self._next)
+        starts = self.care.matured.starts(range(self._settings.partitions))
+        outcomes = BlockReader(config, OUTCOMES.name(prefix), f"{prefix}-keeper", starts)
+        self._readers = (features, outcomes)
         follower.following.start()
         try:
             self._problem = ""
             while not stop.is_set():
-                self._turn(reader)
+                self._turn(features, outcomes)
         finally:
             self._runs.stop()
             self._save()
             follower.following.stop()
-            reader.close()
+            features.close()
+            outcomes.close()
             os.close(lock)
 
     def _alone(self, stop: threading.Event) -> int | None:
@@ -129,29 +138,41 @@ class Keeper:
     def _resume(self) -> None:
         """Take up what the keeper before has left, who may have worked on while this one waited."""
         self.state = load(self.folder, self._version)
-        self.triggers.state = self.state.triggers
-        self._midnights = self._begin_midnights()
-        self._next = {p: place.offset for p, place in self._midnights.places.items()}
+        self._begin()
+        # MLflow takes seconds to import: not while a promotion waits for its guard.
+        log.info("the keeper begins", previous=self._steward.registry.previous, midnight=self.state.midnight)
         self._write_notes()
         self._show()
 
-    def _turn(self, reader: BlockReader) -> None:
-        read = reader.read(self._take, 0.0)
-        self._hold(reader)
-        self._meet()
-        ended = [p for p in self._midnights.places if reader.ended(p)]
+    def _turn(self, features: BlockReader, outcomes: BlockReader) -> None:
+        read = features.read(self._take, 0.0) + outcomes.read(self._take_outcomes, 0.0)
+        self._hold(features)
+        ended = [p for p in self._midnights.places if features.ended(p)]
         midnight = self._midnights.next(ended, time.monotonic())
-        if midnight is not None:
-            self._pass(midnight)
+        now_us = self.now_us()
+        if now_us:
+            self._see(midnight, all(outcomes.ended(p) for p in self._midnights.places), now_us)
         if midnight is not None or time.monotonic() - self._looked_at >= LOOK_SECONDS:
             self._looked_at = time.monotonic()
-            self._look(reader)
+            self._look(features)
         if not read and midnight is None:
-            reader.read(self._take, WAIT_SECONDS)
+            features.read(self._take, WAIT_SECONDS)
 
-    def _hold(self, reader: BlockReader) -> None:
+    def _hold(self, features: BlockReader) -> None:
         for partition, days in self._midnights.ahead().items():
-            reader.hold(partition, FULL_BYTES if days > AHEAD_DAYS else 0)
+            features.hold(partition, FULL_BYTES if days > AHEAD_DAYS else 0)
+
+    def _see(self, midnight: Midnight | None, outcomes_ended: bool, now_us: int) -> None:
+        """Look at what is new, a promotion first; save, write down and carry out what follows."""
+        news = self.care.meet(self._serving.serving)
+        notes = self.care.midnight(midnight, now_us) if midnight is not None else []
+        notes += self.care.guard(now_us)
+        notes += self.care.labels(outcomes_ended, time.monotonic(), now_us)
+        if notes or news:
+            self.note(notes)
+        self._dirty = self._dirty or midnight is not None
+        if self.state.rollback is not None and self.care.roll_back(from_us(now_us)):
+            self._save()
 
     # --- what comes in ---
 
@@ -168,22 +189,8 @@ class Keeper:
         told = self._midnights.clock_us
         return max(told, self._wall_us()) if self._settings.time_source == "wall" else told
 
-    def _meet(self) -> None:
-        """Note who serves."""
-        serving = self._serving.serving
-        served = self.state.served
-        if serving is None or (served is not None and served.champion.promotion == serving.champion.promotion):
-            return
-        champion = serving.champion
-        first = self.state.first_served_us
-        since = first.setdefault(champion.version, to_us(champion.promoted_at))
-        self.state.served = Served(champion, since)
-        self.state.first_served_us = dict(sorted(first.items(), key=lambda pair: pair[1])[-20:])
-        self._save()
-
-    def _pass(self, midnight: Midnight) -> None:
-        """A midnight is complete."""
-        self.state.midnight = midnight.day
+    def _take_outcomes(self, partition: int, offset: int, value: bytes) -> None:
+        self.care.matured.take(partition, offset, decode_outcomes(value), time.monotonic())
         self._dirty = True
 
     # --- what is done ---
@@ -195,7 +202,7 @@ class Keeper:
             return
         wishes = asked(folder)
         self.triggers.want(wishes)
-        notes = self.triggers.decide(self._since_us, now_us)
+        notes = [*self.care.archived(now_us), *self.triggers.decide(self._since_us, now_us)]
         if notes or wishes:
             self.note(notes)
         for wish in wishes:
@@ -233,6 +240,7 @@ class Keeper:
         state = self.state
         state.places = self._midnights.resume(self._next)
         state.clock_us, state.triggers = self._midnights.clock_us, self.triggers.state
+        self.care.remember()
         save(self.folder, state)
         self._saved_at, self._dirty = time.monotonic(), False
 
@@ -248,8 +256,9 @@ class Keeper:
 
     def not_ready(self) -> list[str]:
         """Return why the keeper cannot do its work."""
-        reading = self._reader.problem if self._reader else ""
-        return [problem for problem in (self._problem, reading) if problem]
+        reading = [reader.problem for reader in self._readers]
+        found = [self._problem, *reading, self.care.watch.problem, self.care.guarding.problem]
+        return [problem for problem in found if problem]
 
 
 def _check(block: FeatureBlock, width: int) -> None:

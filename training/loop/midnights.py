@@ -83,6 +83,7 @@ class Midnights:
     ) -> None:
         """Go on after `closed_day` (-1: none yet) at these places."""
         self._population, self._version, self._most = population, feature_set_version, most
+        self._nothing = np.zeros((0, 0), np.float32)
         self.places = {p: places.get(p, Place()) for p in partitions}
         self.closed_day = closed_day
         self.clock_us = 0
@@ -147,7 +148,7 @@ class Midnights:
         del self._seen_at[day], self._begins[day]
         self.closed_day = day
         users = list(sample.rows)
-        matrix = np.stack([sample.rows[user] for user in users]) if users else np.zeros((0, 0), np.float32)
+        matrix = np.stack([sample.rows[user] for user in users]) if users else self._nothing
         return Midnight(day, users, matrix, offsets)
 
     def ahead(self) -> dict[int, int]:

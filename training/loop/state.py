@@ -8,9 +8,12 @@ import msgspec
 from churn.errors import DataError
 from churn.fault_points import passing
 from churn.scores import Champion
+from training.loop.guarding import Rollback
 from training.loop.journal import Note
+from training.loop.matured import MaturedState
 from training.loop.midnights import Place
 from training.loop.triggers import TriggerState
+from training.loop.watch import WatchState
 
 FORMAT = 1
 STATE_FILE = "state.json"
@@ -21,12 +24,14 @@ class Served(msgspec.Struct):
 
     Attributes:
         since_us: when this version first began to serve; a rollback to it does not make it younger.
-        guarded: the promotion (`Champion.promotion`) that the guard has looked at.
+        returned: it served before, and came back by a rollback.
+        guarded: whether the guard has looked at this promotion.
     """
 
     champion: Champion
     since_us: int
-    guarded: str = ""
+    returned: bool = False
+    guarded: bool = False
 
 
 class KeeperState(msgspec.Struct):
@@ -38,6 +43,8 @@ class KeeperState(msgspec.Struct):
         clock_us: latest event time that was seen.
         notes: what is to stand in the audit log and perhaps does not yet.
         first_served_us: when each of the latest versions first began to serve.
+        rollback: a promotion that is to be taken back and perhaps is not yet.
+        refused: versions that the keeper took back; one that a person approves all the same is left alone.
     """
 
     feature_set_version: str
@@ -48,6 +55,10 @@ class KeeperState(msgspec.Struct):
     triggers: TriggerState = msgspec.field(default_factory=TriggerState)
     served: Served | None = None
     first_served_us: dict[str, int] = {}
+    rollback: Rollback | None = None
+    refused: list[str] = []
+    watch: WatchState = msgspec.field(default_factory=WatchState)
+    matured: MaturedState = msgspec.field(default_factory=MaturedState)
     notes: list[Note] = []
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from churn.declaration import Declaration
 from churn.errors import DataError
@@ -65,7 +64,7 @@ class Watch:
         """Look at the population of a midnight with the eyes of the champion."""
         if self.drift.version != scorer.version and (text := self._read(scorer.version)):
             self.drift.meets(scorer.version, decode(text, f"version {scorer.version}"))
-        said = scorer.score(midnight.matrix).probability if len(midnight.matrix) else np.zeros(0)
+        said = scorer.score(midnight.matrix).probability
         seen = self.drift.day(midnight.day, midnight.matrix, said)
         return seen, [*seen.findings, *self._outside(midnight.day, said, expected_rate(scorer))]
 

@@ -1,5 +1,6 @@
 """The keeper on a real Kafka and a real registry."""
 
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +10,18 @@ from churn.declaration import Declaration
 from churn.settings import Settings
 from compose.processes import wait_until
 from tests.training.at_work import at_work
-from tests.training.loop.kept import BEGAN, folder_of, keeper_of, midnight_of, model_of, people, serve, steps, value_of
+from tests.training.loop.kept import (
+    BEGAN,
+    folder_of,
+    keeper_of,
+    midnight_of,
+    model_of,
+    people,
+    serve,
+    steps,
+    steward,
+    value_of,
+)
 from training.loop.requests import Request, ask
 from training.loop.state import load
 
@@ -48,3 +60,30 @@ def test_a_request_is_taken_once_and_without_a_champion_too(simulated: Settings,
         wait_until(lambda: "training_failed" in steps(simulated), 20, "the training has failed")
     assert steps(simulated) == ["triggered", "training_failed"]
     assert list(requests.iterdir()) == []
+
+
+def test_a_model_that_says_the_same_of_everyone_is_taken_back_at_once(
+    simulated: Settings, elearning: Declaration
+) -> None:
+    good = serve(simulated, model_of(elearning, 1.0, -3.0), BEGAN)
+    keeper = keeper_of(simulated, elearning, NOTHING)
+    with at_work(keeper):
+        midnight_of(simulated, elearning, 1, people(elearning, 300))
+        began = (BEGAN + timedelta(days=1)).timestamp()
+        wait_until(lambda: value_of(keeper, "churn_keeper_midnight_seconds") == began, 20, "the midnight is complete")
+        bad = serve(simulated, model_of(elearning, 0.0), BEGAN + timedelta(days=1, hours=1))
+        told = time.monotonic()
+        registry = steward(simulated).registry
+        wait_until(lambda: steps(simulated)[-1] == "rejected", 20, "the promotion is taken back")
+        seconds = time.monotonic() - told
+    champion = registry.champion()
+    assert champion is not None
+    assert (champion.version, registry.facts(bad)["state"]) == (good, "rejected")
+    assert steps(simulated) == ["promoted", "promoted", "alarm", "rolled_back", "rejected"]
+    assert champion.reason.startswith(
+        "100.0% of the users get the same score, at most 50% may; the scores hardly differ"
+    )
+    assert value_of(keeper, "churn_keeper_rollbacks_total", cause="guard") == 1
+    assert seconds < 5
+    seen = load(folder_of(simulated), elearning.feature_set_version)
+    assert seen.refused == [bad]
