@@ -92,7 +92,7 @@ class Year:
         live, never = sayings.live(users), self._never(users, sayings)
         self._stage.wait_dealt_with(day.midnight)
         self.told.happenings += (new := self._diary.turn(number))
-        self._meet(champion_after(self._champion, new), day.midnight)
+        self._meet(champion_after(self._champion, new), day.midnight + timedelta(days=1))
         self._judge(Midnight(number, users, truth.churn_probability[users], live, never), truth.active_last_30d)
 
     def _never(self, users: NDArray[np.int64], sayings: Sayings) -> NDArray[np.float64]:
