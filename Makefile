@@ -67,6 +67,10 @@ endef
 demo: setup ## Run the whole system here, no Docker needed (ARGS=--help lists the options)
 	@$(RUN) -m compose demo $(ARGS)
 
+.PHONY: simulate
+simulate: setup ## Prove the loop: two simulated years, one quiet and one that changes; writes .local/simulated
+	@$(RUN) -m compose simulate $(ARGS)
+
 .PHONY: test
 test: setup test-parts ## Run all tests (ARGS='-k name' picks some, JOBS=0 runs them in one process)
 	@$(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)

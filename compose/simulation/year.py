@@ -19,7 +19,7 @@ from compose.progress import Progress
 from compose.simulation.judging import Judged, Mask, Midnight
 from compose.simulation.sayings import Sayings
 from compose.simulation.schedule import Plan
-from compose.simulation.stage import DECLARATION, FIRST, SETTINGS, Stage
+from compose.simulation.stage import DECLARATION, FIRST, Stage, settings_of
 from compose.simulation.timeline import Diary, Happening, champion_after
 from producers.publisher import Publisher
 from producers.synthetic.business import Day, SyntheticBusiness, Truth
@@ -43,7 +43,7 @@ class Told:
 def run(plan: Plan, folder: Path, today: date, say: Say) -> Told:
     """Live through a plan; every process of it has ended when this returns or raises."""
     began = time.monotonic()
-    with stack_of(folder, DECLARATION, SETTINGS) as demo, publisher(demo.settings) as sink:
+    with stack_of(folder, DECLARATION, settings_of(folder)) as demo, publisher(demo.settings) as sink:
         year = Year(plan, Stage(demo), SyntheticBusiness(plan.scenario(today)), sink, Diary(demo.settings.models_dir))
         say(f"{plan.name}: {year.warm_up()}")
         with closing(Sayings(demo.settings, FIRST)) as sayings:
@@ -92,7 +92,7 @@ class Year:
         live, never = sayings.live(users), self._never(users, sayings)
         self._stage.wait_dealt_with(day.midnight)
         self.told.happenings += (new := self._diary.turn(number))
-        self._meet(champion_after(self._champion, new), day.midnight)
+        self._meet(champion_after(self._champion, new), day.midnight + timedelta(days=1))
         self._judge(Midnight(number, users, truth.churn_probability[users], live, never), truth.active_last_30d)
 
     def _never(self, users: NDArray[np.int64], sayings: Sayings) -> NDArray[np.float64]:
