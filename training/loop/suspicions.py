@@ -6,10 +6,10 @@ limit, fields that nobody declared, refused events and machines are `quality`. A
 whole (other prices, shorter lessons, more declined charges) is `behaviour`.
 
 Measured on businesses of 5,000 users. Nine quiet histories of nine seeds, 485 days each: no finding with a bound of 6
-deviations; of three of them none with 4, four with 3.5. Six years with drifts, two orders of season: a rise in price is seen on its first day (prices never
-seen), an outage of payments on its first (declined charges five times, payments a fifth of the usual), machines on
-their first (no plan, awake in twelve hours), a new type of lesson on the third or fourth day (its minutes), and
-on its first where it carries a field that nobody declared.
+deviations; of three of them none with 4, four with 3.5. Six years with drifts, in two orders over the seasons: a rise
+in price is seen on its first day (prices never seen), an outage of payments on its first (declined charges five
+times, payments a fifth of the usual), machines on their first (no plan, awake in twelve hours), a new type of lesson
+on the third or fourth day (its minutes), and on its first where it carries a field that nobody declared.
 """
 
 from collections import Counter
