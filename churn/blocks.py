@@ -92,7 +92,8 @@ class OutcomeBlock(msgspec.Struct, frozen=True, array_like=True):
     """Matured labels beside what each model says of the very vectors that were emitted for them.
 
     Attributes:
-        label_offset: place of the label block in its partition; a restart repeats blocks, their content is the same.
+        label_offset: place of the label block in its partition; a restart repeats blocks. What a repeated block says of a
+            model is the same, the models may be others: the first block counts.
         versions: the models, `online` for the learner's own, whose row holds what it said before it learnt from as_of on.
         values: float64 [versions, users], little-endian.
     """

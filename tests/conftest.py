@@ -35,6 +35,7 @@ LONGEST_FIRST = (
     "tests/compose/test_observability.py",
     "tests/compose/test_cli.py",
     "tests/training/test_learner.py",
+    "tests/training/test_learner_kills.py",
     "tests/producers/test_oulad.py",
     "tests/stream_processors/test_rebuild.py",
     "tests/stream_processors/test_archive.py",
