@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import msgspec
+import numpy as np
 
 from churn.declaration import Declaration
 from churn.errors import InputError
