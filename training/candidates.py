@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import msgspec
+import numpy as np
 
 from churn.declaration import Declaration
 from churn.errors import InputError
@@ -166,6 +167,9 @@ def _learnt(rows: Rows, order: Order) -> OnlineLearner:
     learner = OnlineLearner(order.declaration.feature_names, order.declaration.feature_set_version)
     for day in sorted(set(rows.days.tolist())):
         today = rows.of([day])
+        # By their names, and so by when they joined, users of a kind come together, and the last step follows the last
+        # kind: mixed, the log loss on other users falls from 0.263 to 0.254, and from 0.252 to 0.249 on another seed.
+        today = today.take(np.random.default_rng(day).permutation(len(today)))
         learner.learn(day, today.matrix, today.churned)
     return learner
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
+from churn.evaluation import Mask
 from churn.layout import Float64s, Floats
 from churn.model import LogisticModel, Model, Scorer, signed_log1p
 from training.calibration import AS_IT_IS, Recalibration, mean_loss
@@ -33,17 +34,24 @@ class Scaling:
 
     def inputs(self, matrix: Floats) -> Float64s:
         """Return float64 [n, features + sometimes missing]: standardised values, 0 where missing; missing - rate."""
-        missing, columns = np.isnan(matrix), self.sometimes_missing
-        z = (signed_log1p(matrix) - self.mean) / self.scale
+        return self.inputs_of(signed_log1p(matrix), np.isnan(matrix))
+
+    def inputs_of(self, values: Float64s, missing: Mask) -> Float64s:
+        """Return the same from the signed log1p of a matrix and where it is missing."""
+        columns = self.sometimes_missing
+        z = (values - self.mean) / self.scale
         z[missing] = 0.0
         return np.concatenate([z, missing[:, columns] - self.missing_rate[columns]], axis=1)
 
 
 def scaling_of(matrix: Floats) -> Scaling:
     """Return the scaling of these rows; a column that is constant or wholly missing gets scale 1."""
-    missing = np.isnan(matrix)
+    return _scaling_of(signed_log1p(matrix), np.isnan(matrix))
+
+
+def _scaling_of(logs: Float64s, missing: Mask) -> Scaling:
     present = np.maximum((~missing).sum(axis=0), 1)
-    values = np.where(missing, 0.0, signed_log1p(matrix))
+    values = np.where(missing, 0.0, logs)
     mean = values.sum(axis=0) / present
     variance = np.where(missing, 0.0, (values - mean) ** 2).sum(axis=0) / present
     # Below 1e-12 a column is one repeated number and its deviation is rounding.
@@ -72,10 +80,12 @@ class Fitted:
 
 def fit(rows: Rows, strength: float) -> Fitted:
     """Fit one regression; the same rows give the same numbers."""
-    scaling = scaling_of(rows.matrix)
+    # Logarithms take as long as four passes of the solver: once is enough.
+    logs, missing = signed_log1p(rows.matrix), np.isnan(rows.matrix)
+    scaling = _scaling_of(logs, missing)
     # Few columns and many rows: Newton's method needs 5-10 passes where lbfgs needs hundreds, without a random start.
     regression = LogisticRegression(C=strength, solver="newton-cholesky", max_iter=100, tol=1e-8)
-    regression.fit(scaling.inputs(rows.matrix), rows.churned)
+    regression.fit(scaling.inputs_of(logs, missing), rows.churned)
     return Fitted(scaling, regression, strength)
 
 

@@ -22,6 +22,8 @@ def test_a_quarter_of_all_users_is_reserved_whoever_else_is_there() -> None:
     kept = reserved(USERS)
     assert 0.24 < kept.mean() < 0.26
     assert reserved(USERS[7000:7010]).tolist() == kept[7000:7010].tolist()
+    # The very users of every training so far: with others reserved, what serves would know those that it is judged on.
+    assert np.flatnonzero(kept)[:5].tolist() == [1, 5, 8, 10, 26]
 
 
 def test_reserved_users_are_alike_in_both_halves_of_the_folds() -> None:
