@@ -32,7 +32,7 @@ def summary(told: Told) -> list[str]:
     counts = ", ".join(f"{count} {step.replace('_', ' ')}" for step, count in found["steps"].items()) or "no steps"
     realised = found["realised"]
     return [
-        f"{told.plan.name}: {told.plan.days} days of {told.plan.users:,} users in {told.seconds / 60:.1f} minutes; {counts}",
+        f"{told.plan.name}: {len(told.judged)} days of {told.plan.users:,} users in {told.seconds / 60:.1f} minutes; {counts}",
         f"realised log loss of {realised['days']} matured midnights: live {realised['live']:.4f},"
         f" never retrained {realised['never']:.4f}",
         *(bar.says for bar in bars_of(told)),

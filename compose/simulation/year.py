@@ -1,5 +1,6 @@
 """One simulated year through the real components: publish a day, wait until all have dealt with it, judge what was said."""
 
+import contextlib
 import itertools
 import time
 from collections import deque
@@ -39,6 +40,11 @@ class Told:
     happenings: list[Happening] = field(default_factory=list)
     seconds: float = 0.0
 
+    @property
+    def whole(self) -> bool:
+        """Tell whether every day was lived through."""
+        return len(self.judged) == self.plan.days
+
 
 def run(plan: Plan, folder: Path, today: date, say: Say) -> Told:
     """Live through a plan; every process of it has ended when this returns or raises."""
@@ -46,7 +52,8 @@ def run(plan: Plan, folder: Path, today: date, say: Say) -> Told:
     with stack_of(folder, DECLARATION, settings_of(folder)) as demo, publisher(demo.settings) as sink:
         year = Year(plan, Stage(demo), SyntheticBusiness(plan.scenario(today)), sink, Diary(demo.settings.models_dir))
         say(f"{plan.name}: {year.warm_up()}")
-        with closing(Sayings(demo.settings, FIRST)) as sayings:
+        # Ctrl-C ends the year early; what was told until then is worth reading.
+        with closing(Sayings(demo.settings, FIRST)) as sayings, contextlib.suppress(KeyboardInterrupt):
             year.live(sayings, Progress(plan.name))
     year.told.seconds = time.monotonic() - began
     return year.told
