@@ -20,7 +20,7 @@ from compose.progress import Progress
 from compose.simulation.judging import Judged, Mask, Midnight
 from compose.simulation.sayings import Sayings
 from compose.simulation.schedule import Plan
-from compose.simulation.stage import DECLARATION, FIRST, Stage, settings_of
+from compose.simulation.stage import DECLARATION, FIRST, Stage, variables
 from compose.simulation.timeline import Diary, Happening, champion_after
 from producers.publisher import Publisher
 from producers.synthetic.business import Day, SyntheticBusiness, Truth
@@ -49,7 +49,7 @@ class Told:
 def run(plan: Plan, folder: Path, today: date, say: Say) -> Told:
     """Live through a plan; every process of it has ended when this returns or raises."""
     began = time.monotonic()
-    with stack_of(folder, DECLARATION, settings_of(folder)) as demo, publisher(demo.settings) as sink:
+    with stack_of(folder, DECLARATION, variables()) as demo, publisher(demo.settings) as sink:
         year = Year(plan, Stage(demo), SyntheticBusiness(plan.scenario(today)), sink, Diary(demo.settings.models_dir))
         say(f"{plan.name}: {year.warm_up()}")
         # Ctrl-C ends the year early; what was told until then is worth reading.
