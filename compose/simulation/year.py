@@ -39,6 +39,15 @@ class Told:
     judged: list[Judged] = field(default_factory=list)
     happenings: list[Happening] = field(default_factory=list)
     seconds: float = 0.0
+    warm_up_seconds: float = 0.0
+    day_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def training_days(self) -> set[int]:
+        """Return the days on which the keeper had a training."""
+        return {
+            each.day for each in self.happenings if each.day >= 0 and each.step in ("registered", "training_failed")
+        }
 
     @property
     def whole(self) -> bool:
@@ -52,6 +61,7 @@ def run(plan: Plan, folder: Path, today: date, say: Say) -> Told:
     with stack_of(folder, DECLARATION, variables()) as demo, publisher(demo.settings) as sink:
         year = Year(plan, Stage(demo), SyntheticBusiness(plan.scenario(today)), sink, Diary(demo.settings.models_dir))
         say(f"{plan.name}: {year.warm_up()}")
+        year.told.warm_up_seconds = time.monotonic() - began
         # Ctrl-C ends the year early; what was told until then is worth reading.
         with closing(Sayings(demo.settings, FIRST)) as sayings, contextlib.suppress(KeyboardInterrupt):
             year.live(sayings, Progress(plan.name))
@@ -85,7 +95,9 @@ class Year:
     def live(self, sayings: Sayings, progress: Progress) -> None:
         """Live through the year, one day after the other."""
         for day in itertools.islice(self._days, self._plan.days):
+            began = time.monotonic()
             self._live_through(day, sayings)
+            self.told.day_seconds.append(time.monotonic() - began)
             progress.days(len(self.told.judged), self._plan.days, self._outlet.events)
 
     def _live_through(self, day: Day, sayings: Sayings) -> None:
