@@ -47,6 +47,9 @@ def simulate(folder: Path, out: Path, json_file: Path | None, **options: Any) ->
         click.echo("\n".join(timeline(told)))
         lines += [*summary(told), f"plot: {drawn}"]
         found[plan.name] = figures(told)
+        if not told.whole:
+            lines.append(f"{plan.name}: ended by Ctrl-C after {len(told.judged)} days; the bars speak of those alone")
+            break
     click.echo("\n".join(lines))
     write_figures(json_file, found)
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from churn.errors import OutageError
 
-POLL_SECONDS = 0.01
+POLL_SECONDS, LONGEST_POLL_SECONDS = 0.01, 0.2
+"""A metrics page costs its worker some milliseconds: asked a hundred times a second it would slow the training waited for."""
 TIMEOUT_SECONDS = 5.0
 PATIENCE_SECONDS = 600.0
 """A training of the keeper is waited for as well."""
@@ -35,9 +36,10 @@ def wait_reached(address: str, name: str, value: float, check: Callable[[], None
     Raises:
         OutageError: it has not, in time.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline, pause = time.monotonic() + PATIENCE_SECONDS, POLL_SECONDS
     while (seen := gauge(read(address), name)) < value:
         check()
         if time.monotonic() > deadline:
             raise OutageError(f"{name} of {address} is {seen:.0f} after {PATIENCE_SECONDS:g} s, not {value:.0f}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(1.2 * pause, LONGEST_POLL_SECONDS)

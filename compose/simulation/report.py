@@ -1,5 +1,6 @@
 """What a simulated year is told in: lines for people, figures for programs."""
 
+import statistics
 from collections import Counter
 from typing import Any
 
@@ -32,11 +33,23 @@ def summary(told: Told) -> list[str]:
     counts = ", ".join(f"{count} {step.replace('_', ' ')}" for step, count in found["steps"].items()) or "no steps"
     realised = found["realised"]
     return [
-        f"{told.plan.name}: {told.plan.days} days of {told.plan.users:,} users in {told.seconds / 60:.1f} minutes; {counts}",
+        f"{told.plan.name}: {len(told.judged)} days of {told.plan.users:,} users in {told.seconds / 60:.1f} minutes; {counts}",
+        f"where the time went: {spent(told)}",
         f"realised log loss of {realised['days']} matured midnights: live {realised['live']:.4f},"
         f" never retrained {realised['never']:.4f}",
         *(bar.says for bar in bars_of(told)),
     ]
+
+
+def spent(told: Told) -> str:
+    """Say what the minutes were spent on."""
+    trained = [seconds for day, seconds in enumerate(told.day_seconds) if day in told.training_days]
+    others = [seconds for day, seconds in enumerate(told.day_seconds) if day not in told.training_days]
+    usual = statistics.median(others) if others else 0.0
+    return (
+        f"{told.warm_up_seconds:.0f} s before the year, {sum(others):.0f} s on {len(others)} days ({usual:.2f} s each),"
+        f" {sum(trained):.0f} s on {len(trained)} days with a training"
+    )
 
 
 def bars_of(told: Told) -> list[Bar]:
@@ -56,6 +69,7 @@ def figures(told: Told) -> dict[str, Any]:
         },
         "episodes": [{"kind": each.kind, "start": each.start, "end": each.end} for each in told.plan.episodes],
         "seconds": round(told.seconds, 1),
+        "spent": spent(told),
         "steps": dict(Counter(each.step for each in told.happenings)),
         "realised": {
             "days": len(ripe),

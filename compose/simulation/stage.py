@@ -2,10 +2,10 @@
 
 import os
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from churn.declaration import Declaration
 from compose.demo import Demo
+from compose.local import ROOT
 from compose.registry_commands import steward_of
 from compose.simulation.gauges import wait_reached
 from feature_repo.declared import load as load_declaration
@@ -30,13 +30,13 @@ LEARNED, KEPT = "churn_learned_midnight_seconds", "churn_keeper_midnight_seconds
 WHO, WHY = "simulation", "the first champion, never retrained, to compare with"
 
 
-def settings_of(folder: Path) -> dict[str, str]:
-    """Return the variables of every process of a stack in this folder.
+def variables() -> dict[str, str]:
+    """Return the variables of every process of a simulated year.
 
     A training imports 4,300 modules. Where Python is told to keep no bytecode, it would compile them anew each week, 10 s of
-    processor each time: it is kept beside the folder then.
+    processor each time: it is kept in a folder of ours then.
     """
-    kept = {NO_BYTECODE: "", "PYTHONPYCACHEPREFIX": str(folder.parent / "bytecode")}
+    kept = {NO_BYTECODE: "", "PYTHONPYCACHEPREFIX": str(ROOT / ".local" / "bytecode")}
     return {**SETTINGS, **(kept if os.environ.get(NO_BYTECODE) else {})}
 
 

@@ -1,5 +1,6 @@
 """One simulated year through the real components: publish a day, wait until all have dealt with it, judge what was said."""
 
+import contextlib
 import itertools
 import time
 from collections import deque
@@ -19,7 +20,7 @@ from compose.progress import Progress
 from compose.simulation.judging import Judged, Mask, Midnight
 from compose.simulation.sayings import Sayings
 from compose.simulation.schedule import Plan
-from compose.simulation.stage import DECLARATION, FIRST, Stage, settings_of
+from compose.simulation.stage import DECLARATION, FIRST, Stage, variables
 from compose.simulation.timeline import Diary, Happening, champion_after
 from producers.publisher import Publisher
 from producers.synthetic.business import Day, SyntheticBusiness, Truth
@@ -38,15 +39,31 @@ class Told:
     judged: list[Judged] = field(default_factory=list)
     happenings: list[Happening] = field(default_factory=list)
     seconds: float = 0.0
+    warm_up_seconds: float = 0.0
+    day_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def training_days(self) -> set[int]:
+        """Return the days on which the keeper had a training."""
+        return {
+            each.day for each in self.happenings if each.day >= 0 and each.step in ("registered", "training_failed")
+        }
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether every day was lived through."""
+        return len(self.judged) == self.plan.days
 
 
 def run(plan: Plan, folder: Path, today: date, say: Say) -> Told:
     """Live through a plan; every process of it has ended when this returns or raises."""
     began = time.monotonic()
-    with stack_of(folder, DECLARATION, settings_of(folder)) as demo, publisher(demo.settings) as sink:
+    with stack_of(folder, DECLARATION, variables()) as demo, publisher(demo.settings) as sink:
         year = Year(plan, Stage(demo), SyntheticBusiness(plan.scenario(today)), sink, Diary(demo.settings.models_dir))
         say(f"{plan.name}: {year.warm_up()}")
-        with closing(Sayings(demo.settings, FIRST)) as sayings:
+        year.told.warm_up_seconds = time.monotonic() - began
+        # Ctrl-C ends the year early; what was told until then is worth reading.
+        with closing(Sayings(demo.settings, FIRST)) as sayings, contextlib.suppress(KeyboardInterrupt):
             year.live(sayings, Progress(plan.name))
     year.told.seconds = time.monotonic() - began
     return year.told
@@ -78,7 +95,9 @@ class Year:
     def live(self, sayings: Sayings, progress: Progress) -> None:
         """Live through the year, one day after the other."""
         for day in itertools.islice(self._days, self._plan.days):
+            began = time.monotonic()
             self._live_through(day, sayings)
+            self.told.day_seconds.append(time.monotonic() - began)
             progress.days(len(self.told.judged), self._plan.days, self._outlet.events)
 
     def _live_through(self, day: Day, sayings: Sayings) -> None:
