@@ -25,8 +25,6 @@ def settings(one_partition: Settings, new_database: Path, elearning: Declaration
     (one_partition.data_dir / "mlflow.db").write_bytes(new_database.read_bytes())
     serve(one_partition, model_of(elearning, 1.0, -3.0), BEGAN)
     midnight_of(one_partition, elearning, 6, people(elearning, 300))
-    # Moves the keeper's time on, past the wait after a failed attempt.
-    midnight_of(one_partition, elearning, 7, people(elearning, 300))
     return one_partition
 
 
@@ -68,13 +66,24 @@ def test_no_training_is_lost_or_done_twice_and_no_version_promoted_twice(
     steward(settings).registry.register(model_of(elearning, 1.1, -3.0), {}, {}, {"gate": "passed"}, {})
     begun = tmp_path_factory.mktemp("begun") / "data"
     shutil.copytree(settings.data_dir, begun)
-    for point in ("before_attempt", "attempt_saved", "run_started", "run_ended", "concluded", "saved", "noted"):
+    for point in (
+        "saved",
+        "noted",
+        "before_attempt",
+        "run_started",
+        "run_ended",
+        "concluded",
+        "attempt_saved",
+    ):
         begin_again(settings, begun)
         assert keep(f"keeper.{point}", "promoted:2") == "killed", point
+        if point == "attempt_saved":
+            # Nothing was started: the attempt counts as failed, and the next one follows when time has moved on.
+            assert keep("-", "training_failed:1") == "ended 0"
+            midnight_of(settings, elearning, 7, people(elearning, 300))
         assert keep("-", "promoted:2") == "ended 0", point
         done = steps(settings)
         assert (done.count("triggered"), done.count("promoted")) == (1, 2), (point, done)
-        # Nothing had been started there: the attempt counts as failed, the next one follows.
         assert done.count("training_failed") == (point == "attempt_saved"), (point, done)
         assert (settings.data_dir / "trainings").read_text() == "training\n", point
 
