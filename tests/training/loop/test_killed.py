@@ -60,6 +60,7 @@ def begin_again(settings: Settings, elsewhere: Path) -> None:
     announce(config, MODELS.name(settings.topic_prefix), champion)
 
 
+@pytest.mark.timeout(600)
 def test_no_training_is_lost_or_done_twice_and_no_version_promoted_twice(
     settings: Settings, elearning: Declaration, keep: Keep, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -88,6 +89,7 @@ def test_no_training_is_lost_or_done_twice_and_no_version_promoted_twice(
         assert (settings.data_dir / "trainings").read_text() == "training\n", point
 
 
+@pytest.mark.timeout(600)
 def test_a_promotion_is_taken_back_once(
     settings: Settings, elearning: Declaration, keep: Keep, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
