@@ -40,6 +40,7 @@ POINTS = {
     "keeper.attempt_saved": "the state tells of a training that is not started yet",
     "keeper.run_started": "a training runs, the keeper has not seen it begin",
     "keeper.run_ended": "a training has ended, its verdict is not in the state",
+    "keeper.concluded": "a version that passed the gate serves, the state still waits for its training",
     "keeper.saved": "the state holds notes that are not in the audit log",
     "keeper.noted": "the audit log holds notes that the state still counts as waiting",
     "keeper.rollback_saved": "the state tells of a rollback that has not begun",

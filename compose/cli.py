@@ -11,6 +11,7 @@ import click
 from churn.errors import ChurnError, InputError, OutageError
 from churn.settings import Settings
 from compose import (
+    contest_command,
     dataset_commands,
     keeper_commands,
     letter_commands,
@@ -167,6 +168,7 @@ main.add_command(keeper_commands.retrain)
 main.add_command(keeper_commands.keeper)
 main.add_command(oracle_command.oracle)
 main.add_command(score_command.score)
+registry_commands.models.add_command(contest_command.contest)
 main.add_command(registry_commands.models)
 registry_commands.models.add_command(online_commands.enroll_online)
 main.add_command(look_commands.tail)

@@ -39,7 +39,7 @@ from training.steward import Steward
 
 WAIT_SECONDS = 0.05
 SAVE_SECONDS = 5.0
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.25
 AHEAD_DAYS = 3
 """A partition that is so many midnights ahead of the others is paused."""
 RETRY_SECONDS = 1.0

@@ -65,6 +65,7 @@ class Retraining:
         ended = self._runs.ended(attempt.run)
         passing("keeper.run_ended")
         ending, evidence = self._became(attempt, ended, from_us(now_us))
+        passing("keeper.concluded")
         return ending, self._triggers.ended(ending, now_us, evidence)
 
     def _became(self, attempt: Attempt, ended: Ended, now: datetime) -> tuple[Ending, dict[str, Any]]:

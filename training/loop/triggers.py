@@ -3,7 +3,7 @@
 | cause | when | again after |
 |---|---|---|
 | manual | somebody asked with `churn retrain` | at once |
-| schedule | the champion is six days old, so that a failed attempt can be repeated before day seven | a day |
+| schedule | the champion is five days and eighteen hours old: where time moves by days, six at the next look | a day |
 | performance | matured labels tell that it foretells worse than its hold-out promised | seven days |
 | drift | behaviour, scores or the outcome are not what they were | seven days |
 
@@ -43,7 +43,7 @@ class TriggerPolicy:
         hold_days: how long broken data hold a training back.
     """
 
-    due_days: float = 6.0
+    due_days: float = 5.75
     release_days: float = 6.5
     cooldown_days: dict[Why, float] = field(
         default_factory=lambda: {"manual": 0.0, "schedule": 1.0, "performance": 7.0, "drift": 7.0}

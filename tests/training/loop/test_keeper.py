@@ -41,10 +41,10 @@ def test_a_champion_of_six_days_is_trained_anew_and_a_failure_is_written_down(
     serve(simulated, model_of(elearning, 0.1), BEGAN)
     keeper = keeper_of(simulated, elearning, NOTHING)
     with at_work(keeper):
-        midnight_of(simulated, elearning, 5, people(elearning, 30))
-        began = (BEGAN + timedelta(days=5)).timestamp()
+        midnight_of(simulated, elearning, 4, people(elearning, 30))
+        began = (BEGAN + timedelta(days=4)).timestamp()
         wait_until(lambda: value_of(keeper, "churn_keeper_midnight_seconds") == began, 20, "the midnight is complete")
-        wait_until(lambda: value_of(keeper, "churn_keeper_champion_age_days") == 5.0, 20, "the age is known")
+        wait_until(lambda: value_of(keeper, "churn_keeper_champion_age_days") == 4.0, 20, "the age is known")
         midnight_of(simulated, elearning, 6, people(elearning, 30))
         wait_until(lambda: steps(simulated)[-1] == "training_failed", 20, "the training has failed")
     assert steps(simulated) == ["promoted", "triggered", "training_failed"]

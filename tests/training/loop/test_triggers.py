@@ -6,6 +6,7 @@ from training.loop.triggers import Attempt, Cause, TriggerPolicy, Triggers, Trig
 
 DAY, HOUR = 86_400_000_000, 3_600_000_000
 BORN = 20_000 * DAY
+DUE = BORN + 6 * DAY - 6 * HOUR
 
 
 def cause(why: Why, at_us: int = BORN, key: str = "") -> Cause:
@@ -19,23 +20,23 @@ def begun(triggers: Triggers, now_us: int) -> Attempt:
     return attempt
 
 
-def test_a_champion_of_six_days_is_trained_anew() -> None:
+def test_a_champion_of_five_days_and_eighteen_hours_is_trained_anew() -> None:
     triggers = Triggers()
-    assert triggers.decide(BORN, BORN + 6 * DAY - 1) == []
-    (note,) = triggers.decide(BORN, BORN + 6 * DAY)
-    assert (note.step, note.evidence["cause"], note.evidence["age_days"]) == ("triggered", "schedule", 6.0)
-    attempt = triggers.begin(BORN, BORN + 6 * DAY)
+    assert triggers.decide(BORN, DUE - 1) == []
+    (note,) = triggers.decide(BORN, DUE)
+    assert (note.step, note.evidence["cause"], note.evidence["age_days"]) == ("triggered", "schedule", 5.75)
+    attempt = triggers.begin(BORN, DUE)
     assert attempt is not None
-    assert attempt.run == "schedule-20241010T000000-1"
+    assert attempt.run == "schedule-20241009T180000-1"
 
 
 def test_a_training_that_keeps_the_champion_makes_it_young_again() -> None:
     triggers = Triggers()
-    begun(triggers, BORN + 6 * DAY)
-    assert triggers.ended("kept", BORN + 6 * DAY + HOUR, {}) == []
-    assert triggers.age_days(BORN, BORN + 7 * DAY + HOUR) == 1.0
-    assert triggers.decide(BORN, BORN + 12 * DAY) == []
-    assert len(triggers.decide(BORN, BORN + 12 * DAY + HOUR)) == 1
+    begun(triggers, DUE)
+    assert triggers.ended("kept", BORN + 6 * DAY, {}) == []
+    assert triggers.age_days(BORN, BORN + 7 * DAY) == 1.0
+    assert triggers.decide(BORN, DUE + 6 * DAY - 1) == []
+    assert len(triggers.decide(BORN, DUE + 6 * DAY)) == 1
 
 
 def test_a_failed_training_is_tried_again_after_one_two_and_four_hours_and_then_given_up() -> None:
