@@ -4,6 +4,7 @@ Lines are `POINT` (or `-`) and what to wait for in the audit log: `STEP:COUNT`. 
 seconds. Its answer is a line for each: how the process ended.
 """
 
+import importlib
 import os
 import signal
 import sys
@@ -38,6 +39,8 @@ os.unlink(f"{folder}/training")
 
 def main(bootstrap_servers: str, topic_prefix: str, folder: str) -> None:
     """Answer line by line."""
+    for name in ("model_registry", "tracking"):
+        importlib.import_module(f"mlflow.store.{name}.sqlalchemy_store")
     settings = Settings(
         kafka_bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix, partitions=1, data_dir=Path(folder),
         time_source="events",

@@ -17,6 +17,7 @@ from tests.training.loop import killed
 from tests.training.loop.kept import BEGAN, midnight_of, model_of, people, serve, steps, steward
 from training.announce import announce
 
+ROOT = Path(__file__).resolve().parents[3]
 Keep = Callable[[str, str], str]
 
 
@@ -32,7 +33,7 @@ def settings(one_partition: Settings, new_database: Path, elearning: Declaration
 @pytest.fixture
 def keep(settings: Settings) -> Iterator[Keep]:
     """Return a function that runs a keeper to a point or to a step, and says how it ended."""
-    variables = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true"}
     argv = [
         sys.executable,
         killed.__file__,
