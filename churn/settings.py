@@ -75,6 +75,10 @@ class Settings(BaseModel):
     learner_share: float = Field(
         default=1.0, gt=0, le=1, description="share of the users, by hash, whose matured labels the learner learns"
     )
+    retrain_candidates: str = Field(
+        default="logistic,boosted,online",
+        description="what competes when the keeper trains; one alone is trained with its usual settings, without a search",
+    )
     audit_share: float = Field(
         default=0.01,
         gt=0,

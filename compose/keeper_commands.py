@@ -15,13 +15,12 @@ if TYPE_CHECKING:
     from training.loop.runs import Order
     from training.loop.state import KeeperState
     from training.loop.triggers import Triggers
+    from training.plan import Plan
 
 
-def training_command(order: "Order") -> list[str]:
+def training_command(plan: "Plan", order: "Order") -> list[str]:
     """Return the command line of a training: the same that a person would type, with the keeper's time and reason."""
-    from training.plan import RETRAINING
-
-    how = (*RETRAINING.words, "--now", order.now.isoformat(), "--run", order.run)
+    how = (*plan.words, "--now", order.now.isoformat(), "--run", order.run)
     why = ("--by", order.who, "--reason", order.reason)
     return [sys.executable, "-m", "compose", "train", "--json", str(order.figures), *how, *why]
 

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import redis
@@ -66,9 +67,10 @@ def build_keeper(settings: Settings, instruments: Instruments) -> "Keeper":
     from compose.keeper_commands import training_command
     from compose.registry_commands import steward_of
     from training.loop.keeper import Keeper
+    from training.plan import retraining
 
-    declaration = load(settings.declaration)
-    return Keeper(settings, declaration, instruments, steward_of(settings), training_command, wall_us)
+    command = partial(training_command, retraining(settings.retrain_candidates))
+    return Keeper(settings, load(settings.declaration), instruments, steward_of(settings), command, wall_us)
 
 
 def run(name: str, settings: Settings) -> None:

@@ -97,9 +97,7 @@ def train(
     watch.step("checking the data")
     data_set = examined_material(declaration, archived, material, user_ttl_days, cache_dir)
     facts = _facts(now, material, horizon) | {"data_fingerprint": data_set.fingerprint.id}
-    rows, order = material.train.rows, Order(registry.name, declaration, facts)
-    folds = folds_of(rows, horizon, cohorts=plan.cohorts) if plan.searched else []
-    found = compete(rows, folds, order, watch.step, plan.candidates)
+    found = _found(plan, material, Order(registry.name, declaration, facts), watch)
     watch.step("evaluating on the hold-out")
     judges = Judges(registry, declaration, material, threshold, truth_dir)
     report = _report(declaration, now, material, found, judges)
@@ -108,6 +106,12 @@ def train(
     report = replace(report, version=_register(report, registry, found, _texts(report, found, card, material), tags))
     watch.step("")
     return replace(report, seconds=dict(watch.seconds))
+
+
+def _found(plan: Plan, material: Material, order: Order, watch: Stopwatch) -> list[Candidate]:
+    rows, horizon = material.train.rows, order.declaration.label.horizon_days
+    folds = folds_of(rows, horizon, cohorts=plan.cohorts) if plan.searched else []
+    return compete(rows, folds, order, watch.step, plan.candidates)
 
 
 def _facts(now: datetime, material: Material, horizon_days: int) -> dict[str, str | float | int]:

@@ -5,14 +5,15 @@ import pytest
 
 from churn.errors import InputError
 from compose.model_commands import plan_of, train
-from training.plan import RETRAINING, Plan, reserved
+from training.plan import Plan, reserved, retraining
 from training.rows import hashes_of
 
 USERS = [f"user-{n}" for n in range(20_000)]
 
 
 @pytest.mark.parametrize(
-    "plan", [Plan(), RETRAINING, Plan("users", 9, ("online", "logistic")), Plan("later", cohorts=True)]
+    "plan",
+    [Plan(), retraining("online, boosted"), Plan("users", 9, ("online", "logistic")), Plan("later", cohorts=True)],
 )
 def test_its_words_are_options_that_give_the_plan_back(plan: Plan) -> None:
     assert plan_of(train.make_context("train", list(plan.words)).params) == plan

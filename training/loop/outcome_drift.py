@@ -154,7 +154,7 @@ class OutcomeDrift:
 
     def _fed_again(self) -> ADWIN:
         # River's signatures have no types; a look every 32 values, as River's default, costs 3 us a value.
-        adwin = ADWIN(delta=self._policy.delta, clock=32)  # type: ignore[no-untyped-call]
+        adwin = ADWIN(delta=self._policy.delta, clock=32)  # type: ignore[no-untyped-call]  # River has no types
         for day in self._days:
             _feed(adwin, day)
         return adwin
