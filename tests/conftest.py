@@ -31,6 +31,7 @@ LONGEST_FIRST = (
     "tests/stream_processors/test_fault_points.py",
     "tests/stream_processors/test_faults.py",
     "tests/compose/test_bench.py",
+    "tests/compose/simulation/test_year.py",
     "tests/compose/test_past_commands.py",
     "tests/compose/test_observability.py",
     "tests/compose/test_cli.py",

@@ -9,6 +9,9 @@ import pytest
 from compose.simulation.schedule import Episode, Plan
 from compose.simulation.year import Told, run
 
+# About 40 s on two free cores.
+pytestmark = pytest.mark.timeout(400)
+
 PLAN = Plan(users=300, days=8, warm_up=100, seed=1, episodes=(Episode("payment-outage", 2),))
 """The champion is six days old within it, and is trained anew."""
 
