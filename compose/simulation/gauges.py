@@ -1,9 +1,11 @@
 """How far a worker has come, read from its metrics page."""
 
+import contextlib
 import re
 import time
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 
 from churn.errors import OutageError
 
@@ -25,9 +27,13 @@ def gauge(page: str, name: str) -> float:
 
 
 def read(address: str) -> str:
-    """Return a worker's metrics page."""
-    with urllib.request.urlopen(f"{address}/metrics", timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  our own http url
+    """Return a worker's metrics page; nothing when it does not answer."""
+    with (
+        contextlib.suppress(OSError, HTTPException),
+        urllib.request.urlopen(f"{address}/metrics", timeout=TIMEOUT_SECONDS) as answer,  # noqa: S310  our own http url
+    ):
         return str(answer.read().decode())
+    return ""
 
 
 def wait_reached(address: str, name: str, value: float, check: Callable[[], None]) -> None:
@@ -37,7 +43,7 @@ def wait_reached(address: str, name: str, value: float, check: Callable[[], None
         OutageError: it has not, in time.
     """
     deadline, pause = time.monotonic() + PATIENCE_SECONDS, POLL_SECONDS
-    while (seen := gauge(read(address), name)) < value:
+    while (seen := gauge(read(address), name)) < value:  # a worker that has died is told of by `check`
         check()
         if time.monotonic() > deadline:
             raise OutageError(f"{name} of {address} is {seen:.0f} after {PATIENCE_SECONDS:g} s, not {value:.0f}")

@@ -40,7 +40,10 @@ class Quality:
         suspicions = list(suspicions_of(self._policy, known, figures))
         begun = [each for each in suspicions if each.key not in self._state.alarmed]
         self._remember(figures, {each.key for each in suspicions})
-        return [Finding(each.kind, figures.day, each.what, each.seen, each.bound, each.says) for each in begun]
+        # Medians are numpy's numbers, which no JSON of the keeper can hold.
+        return [
+            Finding(each.kind, figures.day, each.what, float(each.seen), float(each.bound), each.says) for each in begun
+        ]
 
     def _remember(self, figures: DayFigures, out_of_bounds: set[str]) -> None:
         oldest = figures.day - self._policy.weeks * WEEK_DAYS

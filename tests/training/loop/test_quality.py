@@ -98,6 +98,8 @@ def test_shorter_lessons_are_behaviour() -> None:
         figures(28, fields=field("lesson.minutes", mean=15.0)), figures(29, fields=field("lesson.minutes", mean=15.0))
     )
     assert told(found) == [("behaviour", "lesson.minutes")]
+    # The keeper writes them down as JSON, which knows no number of numpy's.
+    assert {type(figure) for each in found for figure in (each.seen, each.bound)} == {float}
 
 
 def test_minutes_that_come_as_seconds_are_broken() -> None:
