@@ -69,7 +69,7 @@ METRICS = (
     Metric("churn_learned_midnight_seconds", "gauge", "Latest midnight whose matured labels are learned from, seconds since 1970", ("learner",)),
     Metric("churn_keeper_midnight_seconds", "gauge", "The last midnight that was complete in all partitions and dealt with, a training that goes on included, seconds since 1970", ("keeper",)),
     Metric("churn_keeper_clock_seconds", "gauge", "The keeper's time, seconds since 1970: what events told, or the wall clock's", ("keeper",)),
-    Metric("churn_keeper_champion_age_days", "gauge", "Age of the champion since it first served or was last confirmed by a training; never above 7", ("keeper",)),
+    Metric("churn_keeper_champion_age_days", "gauge", "Age of the champion since its version first served; above 7 only while the gate refuses every younger one", ("keeper",)),
     Metric("churn_keeper_busy", "gauge", "1 while a training is due or goes on", ("keeper",)),
     Metric("churn_keeper_trainings", "counter", "Trainings that the keeper started and saw end", ("keeper",), ("ending",)),
     Metric("churn_keeper_gave_up", "gauge", "1 when the last training was given up after all its attempts failed", ("keeper",)),

@@ -79,6 +79,10 @@ class Settings(BaseModel):
         default="logistic,boosted,online",
         description="what competes when the keeper trains; one alone is trained with its usual settings, without a search",
     )
+    trainer_loaded: bool = Field(
+        default=False,
+        description="whether the keeper holds a training's libraries in memory (0.4 GB), so that one begins 4 s of CPU sooner",
+    )
     audit_share: float = Field(
         default=0.01,
         gt=0,

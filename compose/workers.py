@@ -66,11 +66,16 @@ def build_keeper(settings: Settings, instruments: Instruments) -> "Keeper":
     """Return the keeper: it trains by the same command as a person does."""
     from compose.keeper_commands import training_command
     from compose.registry_commands import steward_of
+    from compose.trainer import LoadedTrainer
     from training.loop.keeper import Keeper
+    from training.loop.runs import begin_process
     from training.plan import retraining
 
     command = partial(training_command, retraining(settings.retrain_candidates))
-    return Keeper(settings, load(settings.declaration), instruments, steward_of(settings), command, wall_us)
+    begin = LoadedTrainer() if settings.trainer_loaded else begin_process
+    return Keeper(
+        settings, load(settings.declaration), instruments, steward_of(settings), command, wall_us, begin=begin
+    )
 
 
 def run(name: str, settings: Settings) -> None:

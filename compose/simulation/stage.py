@@ -20,6 +20,7 @@ SETTINGS = {
     "CHURN_PARTITIONS": "1",
     # All candidates, searched, take a minute and a half; of a year's 60 trainings each takes 4 s.
     "CHURN_RETRAIN_CANDIDATES": CANDIDATE,
+    "CHURN_TRAINER_LOADED": "true",
     "CHURN_EMIT_INTERVAL_MS": "20",
     "CHURN_CHECKPOINT_INTERVAL_MS": "5000",
     "CHURN_ARCHIVE_FLUSH_SECONDS": "1",

@@ -32,7 +32,7 @@ from training.loop.journal import Journal, Note
 from training.loop.midnights import Midnight, Midnights
 from training.loop.requests import asked, done
 from training.loop.retraining import Retraining
-from training.loop.runs import Command, Runs
+from training.loop.runs import Begin, Command, Runs, begin_process
 from training.loop.state import load, save
 from training.loop.triggers import AS_STATED, TriggerPolicy, Triggers
 from training.steward import Steward
@@ -59,6 +59,7 @@ class Keeper:
         command: Command,
         wall_us: Callable[[], int],
         policy: TriggerPolicy = AS_STATED,
+        begin: Begin = begin_process,
     ) -> None:
         """Go on from the saved state; connects when it runs.
 
@@ -71,7 +72,7 @@ class Keeper:
         self.state = load(self.folder, declaration.feature_set_version)
         self._version, self._width = declaration.feature_set_version, len(declaration.feature_names)
         self.triggers = Triggers(policy, self.state.triggers)
-        self._runs = Runs(self.folder / "runs", command)
+        self._runs = Runs(self.folder / "runs", command, begin=begin)
         self._retraining = Retraining(self.triggers, self._runs, steward, settings.model_approval, self._save)
         self._journal = Journal(AuditLog(settings.models_dir), steward.registry)
         self._serving = ServingModel(settings.models_dir, declaration, instruments)

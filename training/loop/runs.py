@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -39,6 +39,33 @@ Command = Callable[[Order], Sequence[str]]
 """Returns the command line of a training; built where commands are known."""
 
 
+class Running(Protocol):
+    """A process that was started, as `subprocess.Popen` knows it."""
+
+    def poll(self) -> int | None:
+        """Return its exit code, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return its exit code when it has ended; raises subprocess.TimeoutExpired."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
+
+
+Begin = Callable[[Sequence[str], int, int], Running]
+"""Starts a command line with the descriptors of its output and of the lock that it holds on, in this process's group."""
+
+
+def begin_process(command: Sequence[str], output: int, lock: int) -> Running:
+    """Start a command line as a process of its own."""
+    return subprocess.Popen(  # noqa: S603  our own command line
+        list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, pass_fds=(lock,)
+    )
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a run ended: `code` is None when nobody was there to see it."""
@@ -62,10 +89,17 @@ class Ended:
 class Runs:
     """At most one training at a time, in this process or any other that uses the same folder."""
 
-    def __init__(self, folder: Path, command: Command, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        command: Command,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        begin: Begin = begin_process,
+    ) -> None:
         """Keep output and figures in `folder`."""
         self._folder, self._command, self._timeout_seconds = folder, command, timeout_seconds
-        self._child: subprocess.Popen[bytes] | None = None
+        self._begin = begin
+        self._child: Running | None = None
         self._began = 0.0
         self._timed_out = False
 
@@ -84,16 +118,10 @@ class Runs:
         passing("keeper.run_started")
         return True
 
-    def _spawn(self, order: Order, lock: int) -> "subprocess.Popen[bytes]":
+    def _spawn(self, order: Order, lock: int) -> Running:
         with self._log(order.run).open("ab") as output:
             # In the keeper's own process group: whoever ends that ends the training too.
-            return subprocess.Popen(  # noqa: S603  our own command line
-                list(self._command(order)),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=(lock,),
-            )
+            return self._begin(self._command(order), output.fileno(), lock)
 
     def going_on(self) -> bool:
         """Tell whether a run is going on, whoever started it."""

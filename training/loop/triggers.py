@@ -3,12 +3,13 @@
 | cause | when | again after |
 |---|---|---|
 | manual | somebody asked with `churn retrain` | at once |
-| schedule | the champion is five days and eighteen hours old: where time moves by days, six at the next look | a day |
+| schedule | the champion is five days and eighteen hours old: where time moves by days, six at the next look | a day; where the gate keeps it 1, 2, 4, 7 days |
 | performance | matured labels tell that it foretells worse than its hold-out promised | seven days |
 | drift | behaviour, scores or the outcome are not what they were | seven days |
 
-A champion's age counts from when its version first began to serve, or from the end of the last training that was decided:
-if the gate kept the champion, it was found no worse than what is newest; if a candidate waits for a person, the person is late.
+A champion's age counts from when its version first began to serve. A training after which the gate kept it makes it no
+younger; the next one follows a day later, and ever more seldom where the gate keeps it again and again. While a
+candidate waits for a person, age counts from then: the person is late.
 Broken data (a finding of kind quality) never cause a training; they hold one back for three days, but not a manual one,
 and none from the age of six and a half days on, or the champion would grow older than seven.
 """
@@ -36,7 +37,8 @@ class TriggerPolicy:
 
     Attributes:
         due_days, release_days: the champion's age from which a training is due, and from which nothing holds it back.
-        cooldown_days: least time between two triggers of one cause.
+        cooldown_days: least time between two triggers of one cause; that of the schedule doubles while the gate keeps
+            the champion, up to `seldom_days`.
         settle_days: after a training that was decided, drift and performance cause none for so long: it has seen the same.
         attempts: of one trigger, before it is given up.
         backoff_seconds: between the first failure and the next attempt; doubled each time.
@@ -48,6 +50,7 @@ class TriggerPolicy:
     cooldown_days: dict[Why, float] = field(
         default_factory=lambda: {"manual": 0.0, "schedule": 1.0, "performance": 7.0, "drift": 7.0}
     )
+    seldom_days: float = 7.0
     settle_days: float = 1.0
     attempts: int = 4
     backoff_seconds: float = 3600.0
@@ -85,7 +88,8 @@ class TriggerState(msgspec.Struct):
         chosen: the cause that is being answered; `failures` of its attempts so far, the next one not before `retry_us`.
         attempt: the run that was begun and has not ended.
         fired_us: when each kind was last chosen.
-        decided_us: when a training last ended with a verdict.
+        decided_us, waiting_us: when a training last ended with a verdict, and with a candidate that waits for a person.
+        kept: after how many trainings in a row the gate kept the champion.
         taken: keys of requests that were taken, as long as their files may be there.
     """
 
@@ -96,6 +100,8 @@ class TriggerState(msgspec.Struct):
     attempt: Attempt | None = None
     fired_us: dict[Why, int] = {}
     decided_us: int = 0
+    waiting_us: int = 0
+    kept: int = 0
     held_until_us: int = 0
     taken: list[str] = []
     gave_up: bool = False
@@ -122,7 +128,7 @@ class Triggers:
 
     def age_days(self, since_us: int, now_us: int) -> float:
         """Return the age of a champion that began to serve at `since_us`."""
-        return max(0, now_us - max(since_us, self.state.decided_us)) / DAY_US
+        return max(0, now_us - max(since_us, self.state.waiting_us)) / DAY_US
 
     def decide(self, since_us: int | None, now_us: int) -> list[Note]:
         """Choose the next cause to answer, if none is being answered.
@@ -147,10 +153,16 @@ class Triggers:
 
     def _ready(self, why: Why, now_us: int) -> bool:
         fired = self.state.fired_us.get(why)
-        if fired is not None and now_us < fired + _days(self.policy.cooldown_days[why]):
+        if fired is not None and now_us < fired + _days(self._cooldown_days(why)):
             return False
         settling = self.state.decided_us and now_us < self.state.decided_us + _days(self.policy.settle_days)
         return not (settling and why in ("performance", "drift"))
+
+    def _cooldown_days(self, why: Why) -> float:
+        least = self.policy.cooldown_days[why]
+        if why != "schedule" or not self.state.kept:
+            return least
+        return min(least * 2.0 ** (self.state.kept - 1), self.policy.seldom_days)
 
     def _choose(self, why: Why, now_us: int) -> Note:
         state, cause = self.state, self.state.wanted.pop(why)
@@ -188,6 +200,8 @@ class Triggers:
         if ending == "failed":
             return self._failed(attempt, now_us, evidence)
         state.chosen, state.failures, state.decided_us, state.gave_up = None, 0, now_us, False
+        state.kept = state.kept + 1 if ending == "kept" else 0
+        state.waiting_us = now_us if ending == "waiting" else state.waiting_us
         # What was wanted before this training began is answered by it; a request of a person is not.
         state.wanted = {w: c for w, c in state.wanted.items() if w == "manual" or c.at_us > attempt.at_us}
         return []

@@ -30,12 +30,25 @@ def test_a_champion_of_five_days_and_eighteen_hours_is_trained_anew() -> None:
     assert attempt.run == "schedule-20241009T180000-1"
 
 
-def test_a_training_that_keeps_the_champion_makes_it_young_again() -> None:
+def test_a_champion_that_the_gate_keeps_stays_old_and_is_challenged_again_after_1_2_4_and_7_days() -> None:
+    triggers, now = Triggers(), DUE
+    for days in (1, 2, 4, 7, 7):
+        begun(triggers, now)
+        assert triggers.ended("kept", now, {}) == []
+        assert triggers.decide(BORN, now + days * DAY - 1) == []
+        now += days * DAY
+    assert triggers.age_days(BORN, now) == 26.75
+    begun(triggers, now)
+    triggers.ended("promoted", now, {})
+    assert triggers.decide(now, now + 5 * DAY) == []
+    assert len(triggers.decide(now, now + 6 * DAY)) == 1
+
+
+def test_a_candidate_that_waits_for_a_person_is_not_followed_by_another_for_days() -> None:
     triggers = Triggers()
     begun(triggers, DUE)
-    assert triggers.ended("kept", BORN + 6 * DAY, {}) == []
-    assert triggers.age_days(BORN, BORN + 7 * DAY) == 1.0
-    assert triggers.decide(BORN, DUE + 6 * DAY - 1) == []
+    triggers.ended("waiting", DUE, {})
+    assert triggers.decide(BORN, DUE + 5 * DAY) == []
     assert len(triggers.decide(BORN, DUE + 6 * DAY)) == 1
 
 

@@ -1,0 +1,68 @@
+"""A training that begins in a copy of a loaded process behaves like one that was started anew."""
+
+import fcntl
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from compose.trainer import LoadedTrainer
+from training.loop.runs import Order, Runs
+
+RUN_SECONDS = 120.0
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def trainer() -> LoadedTrainer:
+    return LoadedTrainer()
+
+
+def ended(trainer: LoadedTrainer, folder: Path, *command: str) -> tuple[int, str]:
+    with (folder / "output").open("wb") as output, (folder / "lock").open("wb") as lock:
+        running = trainer(["python", "-m", "compose", *command], output.fileno(), lock.fileno())
+    code = running.wait(RUN_SECONDS)
+    return code, (folder / "output").read_text()
+
+
+def test_it_runs_a_command_line_of_this_program_and_keeps_what_it_says(trainer: LoadedTrainer, tmp_path: Path) -> None:
+    code, said = ended(trainer, tmp_path, "settings")
+    assert code == 0
+    assert "CHURN_TRAINER_LOADED" in said
+
+
+def test_its_exit_code_is_the_commands(trainer: LoadedTrainer, tmp_path: Path) -> None:
+    code, said = ended(trainer, tmp_path, "train", "--candidates", "astrology")
+    assert code == 2
+    assert "no candidate is called astrology" in said
+
+
+def test_the_lock_is_held_until_it_has_ended(trainer: LoadedTrainer, tmp_path: Path) -> None:
+    with (tmp_path / "output").open("wb") as output, (tmp_path / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Reads a pipe that nobody writes to: it goes on until it is ended.
+        os.mkfifo(tmp_path / "mapping")
+        waits = ["import", str(tmp_path / "mapping"), "--mapping", str(tmp_path / "mapping")]
+        running = trainer(["python", "-m", "compose", *waits], output.fileno(), lock.fileno())
+    assert taken(tmp_path / "lock")
+    assert running.poll() is None
+    running.kill()
+    assert running.wait(RUN_SECONDS) < 0
+    assert not taken(tmp_path / "lock")
+
+
+def taken(path: Path) -> bool:
+    with path.open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def test_runs_begin_as_they_are_told_to(trainer: LoadedTrainer, tmp_path: Path) -> None:
+    runs = Runs(tmp_path, lambda _: ["python", "-m", "compose", "settings"], begin=trainer)
+    assert runs.start(Order("r-1", "ann", "to see", NOW, tmp_path / "r-1.json"))
+    runs_ended = runs.ended("r-1")
+    assert (runs_ended.code, "CHURN_TRAINER_LOADED" in runs_ended.tail) == (0, True)
