@@ -23,12 +23,10 @@ AUDIT_FILE = "audit.jsonl"
 NOTHING_BEFORE = "0" * 64
 SEAL = b',"sha256":"'
 SEAL_BYTES = len(SEAL) + 64 + len(b'"}')
-Watched = Literal["alarm", "triggered", "training_failed", "gave_up", "resumed"]
-"""Steps of who looks after the models: what was noticed, and what came of it."""
 Step = Literal[
     "registered", "gate_passed", "gate_failed", "approved", "rejected", "promoted", "rolled_back", "refused",
     "announced", "unannounced", "found", "torn", "challenged", "stood_down",
-    "alarm", "triggered", "training_failed", "gave_up", "resumed",
+    "alarm", "triggered", "training_failed", "gave_up",
 ]  # fmt: skip
 
 

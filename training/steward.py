@@ -13,7 +13,7 @@ from churn.declaration import Declaration
 from churn.errors import ChurnError, InputError, OutageError
 from churn.scores import Champion, Lineup
 from feature_repo.manifest import signature_of
-from training.audit_log import AuditLog, Entry, History, Step, Watched, Writing
+from training.audit_log import AuditLog, Entry, History, Step, Writing
 from training.gate import Verdict
 from training.obstacles import (
     APPROVED,
@@ -236,14 +236,6 @@ class Steward:
         if len(left) < len(former.challengers):
             self._write(writing, now, "stood_down", version, who, reason)
         return lineup
-
-    def record(
-        self, step: Watched, version: str, who: str, reason: str, evidence: Mapping[str, Any], now: datetime
-    ) -> None:
-        """Write down what was noticed, or what came of it; `version` is empty where it is about none."""
-        refuse_for(unnamed(who, reason))
-        with self._log.writing() as writing:
-            self._write(writing, now, step, version, who, reason, evidence)
 
     def announce_again(self, who: str, now: datetime) -> Champion:
         """Tell the running processes once more which versions serve, as after an outage or with new topics.

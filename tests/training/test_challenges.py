@@ -162,11 +162,3 @@ def test_an_outage_leaves_challengers_that_are_told_with_the_champion_later(
     assert steps(steward, 2) == [("challenged", "2"), ("unannounced", "")]
     steward.announce_again("ann", NOW)
     assert told.versions()[-2:] == ["1", [("2", 0.2)]]
-
-
-def test_what_the_keeper_notices_is_a_line_of_the_log(steward: Steward) -> None:
-    steward.record("alarm", "1", "the keeper", "sessions_7d has drifted", {"psi": 0.31}, NOW)
-    last = steward.history().entries[-1]
-    assert (last.step, last.version, last.who, last.evidence) == ("alarm", "1", "the keeper", {"psi": 0.31})
-    with pytest.raises(InputError, match="a reason is needed"):
-        steward.record("triggered", "1", "the keeper", "", {}, NOW)
