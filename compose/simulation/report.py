@@ -1,5 +1,6 @@
 """What a simulated year is told in: lines for people, figures for programs."""
 
+import math
 import statistics
 from collections import Counter
 from typing import Any
@@ -59,7 +60,7 @@ def bars_of(told: Told) -> list[Bar]:
 
 def figures(told: Told) -> dict[str, Any]:
     """Return everything as data."""
-    ripe = [each for each in told.judged if each.realised_live == each.realised_live]
+    ripe = [each for each in told.judged if not math.isnan(each.realised_live + each.realised_never)]
     return {
         "plan": {
             "users": told.plan.users,

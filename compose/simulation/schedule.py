@@ -40,9 +40,10 @@ class Episode:
 EPISODES = (
     Episode("payment-outage", 30),
     Episode("bot-wave", 75),
-    Episode("price-rise", 120),
-    Episode("new-lesson-type", 245),
+    Episode("price-rise", 150),
+    Episode("new-lesson-type", 265),
 )
+"""Each begins after the one before has ended and its labels have matured, with 30 days more to come back in."""
 
 
 @dataclass(frozen=True)

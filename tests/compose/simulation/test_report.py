@@ -12,7 +12,11 @@ from compose.simulation.year import Told
 
 TOLD = Told(
     Plan(users=300, days=3, warm_up=90, seed=1, episodes=(Episode("payment-outage", 1),)),
-    [Judged(0, 200, 0.25, 0.25, 0.2, 0.3, 0.3), Judged(1, 200, 0.26, 0.28, 0.2), Judged(2, 200, 0.27, 0.29, 0.2)],
+    [
+        Judged(0, 200, 0.25, 0.25, 0.2, 0.3, 0.3),
+        Judged(1, 200, 0.26, 0.28, 0.2, 0.4, math.nan),
+        Judged(2, 200, 0.27, 0.29, 0.2),
+    ],
     [
         Happening(-1, "promoted", "1", "passed the gate"),
         Happening(2, "alarm", "", "payments failed", {"kind": "quality", "what": "payment_failed"}),

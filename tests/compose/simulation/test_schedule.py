@@ -18,8 +18,8 @@ def test_without_a_word_a_quiet_year_and_one_of_every_kind_of_change_are_planned
     assert [(each.kind, each.start, each.end) for each in drift.episodes] == [
         ("payment-outage", 30, 34),
         ("bot-wave", 75, 89),
-        ("price-rise", 120, 180),
-        ("new-lesson-type", 245, 275),
+        ("price-rise", 150, 210),
+        ("new-lesson-type", 265, 295),
     ]
 
 
