@@ -49,7 +49,7 @@ def test_a_passing_that_is_not_on_the_list_is_a_defect(fallen: list[str]) -> Non
 
 
 def test_the_list_names_what_the_code_passes() -> None:
-    sources = [path for folder in ("stream_processors", "training") for path in (ROOT / folder).glob("*.py")]
+    sources = [path for folder in ("stream_processors", "training") for path in (ROOT / folder).rglob("*.py")]
     found = {name for path in sources for name in re.findall(r'passing\("(.+?)"\)', path.read_text())}
     commits = {
         f"{role}.{when}_group_commit" for role in ("features", "archive", "scorer") for when in ("before", "after")

@@ -86,7 +86,7 @@ def psi(reference: Sequence[int] | Counts, now: Sequence[int] | Counts) -> float
     bins is 0.34: more than the 0.25 that is commonly called a great shift.
 
     >>> round(psi([500, 500], [900, 100]), 2)
-    0.88
+    0.87
     """
     expected, seen = np.asarray(reference, np.float64), np.asarray(now, np.float64)
     used = (expected + seen) > 0

@@ -1,7 +1,7 @@
 """A few simulated days through the real components."""
 
 import math
-from datetime import UTC, datetime
+from datetime import date
 
 import psutil
 import pytest
@@ -12,6 +12,7 @@ from compose.simulation.year import Told, run
 # About 40 s on two free cores.
 pytestmark = pytest.mark.timeout(400)
 
+TODAY = date(2026, 11, 1)
 PLAN = Plan(users=300, days=8, warm_up=100, seed=1, episodes=(Episode("payment-outage", 2),))
 """The champion is six days old within it, and is trained anew."""
 
@@ -19,7 +20,7 @@ PLAN = Plan(users=300, days=8, warm_up=100, seed=1, episodes=(Episode("payment-o
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Told, set[int]]:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    told = run(PLAN, tmp_path_factory.mktemp("simulated"), datetime.now(UTC).date(), print)
+    told = run(PLAN, tmp_path_factory.mktemp("simulated"), TODAY, print)
     return told, {child.pid for child in psutil.Process().children(recursive=True)} - before
 
 
