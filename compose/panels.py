@@ -198,7 +198,7 @@ LEARNER = Row("Learner", (
 ))  # fmt: skip
 
 KEEPER = Row("The loop that looks after the models", (
-    stat("Age of the champion", "Days since its version first served. A training is due from 5.75 days on; above 7 only while the gate refuses all younger ones, and an alert tells.", "max(churn_keeper_champion_age_days)", "d"),
+    stat("Age of the champion", "Days since its version first served. A training is due from 4.75 days on; above 7 only while the gate refuses all younger ones, and an alert tells.", "max(churn_keeper_champion_age_days)", "d"),
     stat("Training", "1 while a training is due or goes on; `churn keeper status` says why.", "max(churn_keeper_busy)"),
     stat("Given up", "1 when all attempts of the last training failed; `churn models log` holds the end of their output.", "max(churn_keeper_gave_up)"),
     stat("Midnight", "The last midnight that was complete in all partitions: what the monitors have seen.", "max(churn_keeper_midnight_seconds) * 1000", "dateTimeAsIso", width=6),

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(400)
 
 TODAY = date(2026, 11, 1)
 PLAN = Plan(users=300, days=8, warm_up=100, seed=1, episodes=(Episode("payment-outage", 2),))
-"""The champion is six days old within it, and is trained anew."""
+"""The champion is five days old within it, and is trained anew."""
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from training.loop.triggers import Attempt, Cause, TriggerPolicy, Triggers, Trig
 
 DAY, HOUR = 86_400_000_000, 3_600_000_000
 BORN = 20_000 * DAY
-DUE = BORN + 6 * DAY - 6 * HOUR
+DUE = BORN + 5 * DAY - 6 * HOUR
 
 
 def cause(why: Why, at_us: int = BORN, key: str = "") -> Cause:
@@ -20,36 +20,38 @@ def begun(triggers: Triggers, now_us: int) -> Attempt:
     return attempt
 
 
-def test_a_champion_of_five_days_and_eighteen_hours_is_trained_anew() -> None:
+def test_a_champion_of_four_days_and_eighteen_hours_is_trained_anew() -> None:
     triggers = Triggers()
     assert triggers.decide(BORN, DUE - 1) == []
     (note,) = triggers.decide(BORN, DUE)
-    assert (note.step, note.evidence["cause"], note.evidence["age_days"]) == ("triggered", "schedule", 5.75)
+    assert (note.step, note.evidence["cause"], note.evidence["age_days"]) == ("triggered", "schedule", 4.75)
     attempt = triggers.begin(BORN, DUE)
     assert attempt is not None
-    assert attempt.run == "schedule-20241009T180000-1"
+    assert attempt.run == "schedule-20241008T180000-1"
 
 
-def test_a_champion_that_the_gate_keeps_stays_old_and_is_challenged_again_after_1_2_4_and_7_days() -> None:
+def test_a_champion_that_the_gate_keeps_stays_old_and_is_challenged_twice_more_before_day_seven_and_then_ever_more_seldom() -> (
+    None
+):
     triggers, now = Triggers(), DUE
-    for days in (1, 2, 4, 7, 7):
+    for hours in (18, 18, 36, 72, 144, 168):
         begun(triggers, now)
         assert triggers.ended("kept", now, {}) == []
-        assert triggers.decide(BORN, now + days * DAY - 1) == []
-        now += days * DAY
-    assert triggers.age_days(BORN, now) == 26.75
+        assert triggers.decide(BORN, now + hours * HOUR - 1) == []
+        now += hours * HOUR
+    assert triggers.age_days(BORN, now) == 23.75
     begun(triggers, now)
     triggers.ended("promoted", now, {})
-    assert triggers.decide(now, now + 5 * DAY) == []
-    assert len(triggers.decide(now, now + 6 * DAY)) == 1
+    assert triggers.decide(now, now + 4 * DAY) == []
+    assert len(triggers.decide(now, now + 5 * DAY)) == 1
 
 
 def test_a_candidate_that_waits_for_a_person_is_not_followed_by_another_for_days() -> None:
     triggers = Triggers()
     begun(triggers, DUE)
     triggers.ended("waiting", DUE, {})
-    assert triggers.decide(BORN, DUE + 5 * DAY) == []
-    assert len(triggers.decide(BORN, DUE + 6 * DAY)) == 1
+    assert triggers.decide(BORN, DUE + 4 * DAY) == []
+    assert len(triggers.decide(BORN, DUE + 5 * DAY)) == 1
 
 
 def test_a_failed_training_is_tried_again_after_one_two_and_four_hours_and_then_given_up() -> None:
@@ -72,8 +74,8 @@ def test_what_was_given_up_begins_anew_with_the_next_trigger() -> None:
     triggers, now = Triggers(TriggerPolicy(attempts=1)), BORN + 6 * DAY
     begun(triggers, now)
     triggers.ended("failed", now, {})
-    assert triggers.decide(BORN, now + DAY - 1) == []
-    assert begun(triggers, now + DAY).number == 1
+    assert triggers.decide(BORN, now + 18 * HOUR - 1) == []
+    assert begun(triggers, now + 18 * HOUR).number == 1
     assert not triggers.state.gave_up
 
 
