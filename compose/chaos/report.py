@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from compose.chaos.campaign import MAX_OUTAGE_CPU, Result
+from compose.chaos.campaign import MAX_OUTAGE_CPU, MAX_OUTAGE_TIMES_USUAL, Outage, Result
 
 SHOWN_DIFFERENCES = 5
 
@@ -19,7 +19,8 @@ def figures(result: Result) -> dict[str, Any]:
         "points_not_reached": result.unreached,
         "hindered": result.hindered,
         "outages": [
-            {"server": o.server, "seconds": o.seconds, "worker_cores": o.cores} for o in result.outages
+            {"server": o.server, "seconds": o.seconds, "worker_cores": o.cores, "usual_worker_cores": o.usual}
+            for o in result.outages
         ],
         "pause_seconds": {cause: spread(seconds) for cause, seconds in _pauses(result).items()},
         "restarts_unasked": result.unasked,
@@ -32,11 +33,16 @@ def figures(result: Result) -> dict[str, Any]:
 def spinning(result: Result) -> list[str]:
     """Return the workers that used more of a core than they may while a server was away."""
     return [
-        f"{name} used {cores:.0%} of a core while {o.server} was away"
+        f"{name} used {cores:.0%} of a core while {o.server} was away, {o.usual.get(name, 0.0):.0%} just before"
         for o in result.outages
         for name, cores in o.cores.items()
-        if cores > MAX_OUTAGE_CPU
+        if cores > allowed(o, name)
     ]
+
+
+def allowed(outage: Outage, name: str) -> float:
+    """Return what a worker may use of a core during an outage."""
+    return max(MAX_OUTAGE_CPU, MAX_OUTAGE_TIMES_USUAL * outage.usual.get(name, 0.0))
 
 
 def spread(seconds: list[float]) -> dict[str, float | int | None]:

@@ -11,11 +11,12 @@ from click.testing import CliRunner
 
 from churn.kafka_config import client_config
 from churn.topics import ACTIVITY, SCORES
-from compose.chaos.campaign import Plan, chosen, settled
+from compose.chaos.campaign import Outage, Plan, Result, chosen, settled
 from compose.chaos.faults import KINDS
 from compose.chaos.load import Ledger, Load, expected_totals
 from compose.chaos.outcome import Outcome, read
 from compose.chaos.pauses import Written, changes
+from compose.chaos.report import spinning
 from compose.chaos.stage import Stage, staged
 from compose.chaos.tracks import StuckError, Track, run_all
 from compose.cli import main
@@ -97,6 +98,17 @@ def assert_set(stop: threading.Event) -> None:
 def test_a_pause_lasts_from_the_last_block_of_one_owner_to_the_first_of_the_next() -> None:
     late = [Written(1.0, 1), Written(5.0, 2), Written(5.5, 1), Written(6.0, 2), Written(8.0, 3)]
     assert changes(late) == [(1.0, 4.0), (6.0, 2.0)]
+
+
+def test_a_worker_spins_that_uses_far_more_while_a_server_is_away_than_its_work_takes() -> None:
+    def told(usual: float, away: float) -> list[str]:
+        outage = Outage("Redis", 6.0, {"features": usual}, {"features": away}, 0.0, 10.0)
+        return spinning(Result(outages=[outage]))
+
+    assert told(usual=0.10, away=0.70) == ["features used 70% of a core while Redis was away, 10% just before"]
+    assert told(usual=0.01, away=0.21) != []
+    assert told(usual=0.01, away=0.19) == []
+    assert told(usual=0.19, away=0.21) == []
 
 
 @pytest.fixture(scope="module")
