@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from training.audit_log import Entry
+from training.averaged import NAME
 from training.card import Card
 from training.card_plots import calibration_plot, lift_plot
 from training.segments import SegmentMeasures
@@ -189,6 +190,13 @@ def _features(card: Card) -> tuple[Block, ...]:
     return (told, Table(("feature", "importance", "says"), rows, numbers=False))
 
 
+BEST = "The one that did best on time-ordered folds of the training data is registered; the hold-out had no say in it."
+AVERAGED = (
+    "The gate would have kept the champion beside the one that did best on the training data; the mean of the two, in the"
+    " log-odds, passed and is registered."
+)
+
+
 def _candidates(card: Card) -> tuple[Block, ...]:
     rows = tuple(
         (
@@ -202,9 +210,7 @@ def _candidates(card: Card) -> tuple[Block, ...]:
     chosen = [number for number, each in enumerate(card.candidates) if each.chosen]
     head = ("candidate", "log loss on folds", "log loss", "AUC", "ECE", "seconds")
     settings = tuple(f"{each.name}: {each.settings}" for each in card.candidates if each.settings)
-    told = (
-        "The one that did best on time-ordered folds of the training data is registered; the hold-out had no say in it."
-    )
+    told = AVERAGED if card.facts.get("candidate") == NAME else BEST
     return (told, Table(head, rows, chosen[0] if chosen else -1), *([Bullets(settings)] if settings else []))
 
 

@@ -46,6 +46,14 @@ class Judges:
         verdict = judge(holdout, scored(model, test.rows.matrix), floor, champion, note)
         return Rivals(self._evaluated(floor), known, oracle, beside, observer), verdict
 
+    def champion(self) -> tuple[Model, str] | None:
+        """Return the champion and its version, if it reads the same features and cannot know the hold-out."""
+        record = self.registry.champion()
+        if record is None or record.feature_set_version != self.declaration.feature_set_version:
+            return None
+        model = self.registry.model(record.version)
+        return None if self._knows(model) else (model, record.version)
+
     def _evaluated(self, probability: npt.NDArray[np.float64]) -> Evaluation:
         return evaluate(self.material.test.rows.churned, probability, self.threshold)
 

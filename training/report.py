@@ -63,7 +63,8 @@ class TrainingReport:
     train_positive_rate: float
     sampled_share: float
     chosen: str
-    """The candidate that did best on the folds, which is registered; `evaluation` is its, on the hold-out."""
+    """The registered candidate: the best on the folds, or the one halfway from it to a champion that the gate would keep
+    (`training.averaged`); `evaluation` is its, on the hold-out."""
     candidates: tuple[Contender, ...]
     evaluation: Evaluation
     rivals: Rivals

@@ -14,10 +14,13 @@ from churn.days import iso
 from churn.declaration import Declaration
 from churn.model import encode
 from feature_repo.archive import files
+from training.averaged import NAME, averaged
+from training.calibration import AS_IT_IS
 from training.candidates import EXAMPLES, Candidate, Order, compete
 from training.card import CARD_FILE, Card
 from training.card_of import card_of
 from training.dataset import DataSet
+from training.gate import Verdict
 from training.judging import Judges
 from training.logistic import scored
 from training.loop.reference import REFERENCE_FILE, reference_of
@@ -26,7 +29,7 @@ from training.material import Material, examined_material, gather, material_of, 
 from training.monotone import sweeps
 from training.plan import MANUAL, Plan
 from training.registry import Registry
-from training.report import Contender, TrainingReport
+from training.report import Contender, Rivals, TrainingReport
 from training.rows import folds_of
 
 __all__ = ["EXAMPLES", "Progress", "gather", "train"]
@@ -100,7 +103,8 @@ def train(
     found = _found(plan, material, Order(registry.name, declaration, facts), watch)
     watch.step("evaluating on the hold-out")
     judges = Judges(registry, declaration, material, threshold, truth_dir)
-    report = _report(declaration, now, material, found, judges)
+    found, rivals, verdict = _judged(found, material, judges)
+    report = _report(declaration, now, material, found, judges, rivals, verdict)
     watch.step("registering")
     card = card_of(report, declaration, found[0].model, material.test, data_set)
     report = replace(report, version=_register(report, registry, found, _texts(report, found, card, material), tags))
@@ -126,12 +130,38 @@ def _facts(now: datetime, material: Material, horizon_days: int) -> dict[str, st
     }
 
 
+def _judged(found: list[Candidate], material: Material, judges: Judges) -> tuple[list[Candidate], Rivals, Verdict]:
+    """Judge the best candidate; where the gate keeps the champion, the one halfway to it, which comes first if it passes."""
+    rivals, verdict = judges.judged(found[0].model)
+    half = None if verdict.promotes else _halfway(found[0], material, judges)
+    if half is None:
+        return found, rivals, verdict
+    again, passed = judges.judged(half.model)
+    return ([half, *found], again, passed) if passed.promotes else ([*found, half], rivals, verdict)
+
+
+def _halfway(best: Candidate, material: Material, judges: Judges) -> Candidate | None:
+    began, champion = time.perf_counter(), judges.champion()
+    if champion is None:
+        return None
+    model = averaged(best.model, *champion, material.train.rows.matrix[:EXAMPLES])
+    if model is None:
+        return None
+    settings = {"halfway_from": best.name, "to_version": champion[1]}
+    return Candidate(NAME, model, float("nan"), settings, AS_IT_IS, time.perf_counter() - began)
+
+
 def _report(
-    declaration: Declaration, now: datetime, material: Material, found: Sequence[Candidate], judges: Judges
+    declaration: Declaration,
+    now: datetime,
+    material: Material,
+    found: Sequence[Candidate],
+    judges: Judges,
+    rivals: Rivals,
+    verdict: Verdict,
 ) -> TrainingReport:
     contenders = tuple(_contender(each, declaration, material, judges) for each in found)
     best, model = contenders[0], found[0].model
-    rivals, verdict = judges.judged(model)
     rows = material.train.rows
     return TrainingReport(
         model=model.name,

@@ -3,6 +3,8 @@
 import re
 from html.parser import HTMLParser
 
+import msgspec
+
 from tests.training.cards import NASTY, card, entry
 from training.card_html import html
 from training.card_markdown import markdown
@@ -49,6 +51,12 @@ def test_every_section_stands_on_both_pages() -> None:
     assert [section.title for section in sections(CARD, STEPS)] == TITLES
     assert re.findall(r"^## (.*)$", markdown(CARD, "7", STEPS), re.MULTILINE) == TITLES
     assert re.findall(r"<h2>(.*?)</h2>", html(CARD, "7", STEPS)) == TITLES
+
+
+def test_a_page_says_why_the_mean_of_two_models_is_registered() -> None:
+    page = markdown(msgspec.structs.replace(CARD, facts=CARD.facts | {"candidate": "averaged"}), "7", STEPS)
+    assert "the mean of the two, in the log-odds, passed and is registered" in page
+    assert "the mean of the two" not in markdown(CARD, "7", STEPS)
 
 
 def test_html_shows_what_data_says_and_runs_nothing_of_it() -> None:

@@ -4,20 +4,31 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import msgspec
+import numpy as np
 import pytest
 
 from churn.declaration import Declaration
 from churn.errors import OutageError
+from churn.model import LogisticModel, Model
 from churn.scores import Champion, Lineup
 from compose.bench.business_archive import write_business
+from feature_repo.archive import files
 from feature_repo.champion import ServingModel
 from feature_repo.instruments import Instruments
 from producers.synthetic.business import Day, Scenario, SyntheticBusiness
 from training.audit_log import AuditLog
+from training.dataset import DataSet
+from training.gate import Holdout, judge
+from training.goldens import with_golden
+from training.logistic import scored
 from training.loop.reference import REFERENCE_FILE, decode
+from training.material import material_of, snapshots_of
 from training.plan import Plan
 from training.registry import Registry
 from training.session import Assignment, Conclusion, Session, alone
@@ -141,3 +152,42 @@ def test_one_training_at_a_time_and_a_kill_lets_go(tmp_path: Path, holder: subpr
     holder.wait()
     with alone(tmp_path, NOW):
         assert "2026-06-14" in (tmp_path / "training.lock").read_text()
+
+
+@pytest.fixture(scope="module")
+def kept(session: Session) -> LogisticModel:
+    """Return a champion beside which the gate refuses what a training of now comes to, though the two are as good."""
+    new = session.steward.registry.model(session.run(Assignment(NOW, LOGISTIC, promote=False)).report.version)
+    archived, declaration = files(session.archive_dir), session.declaration
+    with TemporaryDirectory() as scratch, DataSet(declaration, archived, Path(scratch)) as data:
+        material = material_of(data, LOGISTIC, snapshots_of(data, declaration, None), declaration.label.horizon_days)
+    test, said = material.test, scored(new, material.test.rows.matrix)
+    holdout = Holdout(test.rows.churned, test.users, {})
+    worst = np.full(len(said), 0.5)
+    found = (
+        champion
+        for champion in map(partial(trembling, new), range(100))
+        if not judge(holdout, said, worst, scored(champion, test.rows.matrix), "1").promotes
+    )
+    champion = next(found)
+    return with_golden(champion, test.rows.matrix[:500], partial(scored, champion))
+
+
+def trembling(model: Model, seed: int) -> LogisticModel:
+    """Return the model with weights that are a little off."""
+    assert isinstance(model, LogisticModel)
+    off = 0.02 * np.random.default_rng(seed).normal(size=len(model.weight))
+    return msgspec.structs.replace(model, weight=(np.array(model.weight) + off).tolist(), golden=[])
+
+
+def test_where_the_gate_would_keep_the_champion_the_mean_of_both_serves(
+    kept: LogisticModel, session: Session, announced: list[Champion | Lineup]
+) -> None:
+    registry = session.steward.registry
+    version = registry.register(kept, {}, {}, {}, {})
+    session.steward.promote(version, "Ann", "to be met", NOW, override=True)
+    found = session.run(Assignment(NOW, LOGISTIC))
+    assert [each.name for each in found.report.candidates] == ["averaged", "logistic"]
+    assert (found.report.chosen, found.promoted) == ("averaged", True)
+    assert registry.model(found.report.version).trained["averaged_with"] == version
+    assert registry.champion() == announced[-1]
