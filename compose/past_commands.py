@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from churn.errors import DefectError, InputError, OutageError
-from churn.scores import BANDS, Champion, Score, band_codes, decode_champion, decode_lineup, from_us, to_us
+from churn.errors import DefectError, InputError
+from churn.scores import BANDS, Score, band_codes, from_us, to_us
 from churn.settings import Settings
-from churn.topics import FEATURES, MODELS
+from churn.topics import FEATURES
 from compose.figures import json_option, write_figures
 from compose.look_commands import kafka_answers, read_to_end
-from compose.registry_commands import registry_of
 
 if TYPE_CHECKING:
     from churn.declaration import Declaration
+    from compose.past_models import Load
+    from feature_repo.champion import Answering
     from training.auditor import Report
     from training.time_travel import Past
 
@@ -40,14 +41,18 @@ def features(
     emission to the bit; without the offset the first emission of a midnight, or the last one up to any other time, is
     found from the events (not so where the wall clock moved a quiet partition, see `--offset`).
     """
+    from compose.past_models import NONE_PROMOTED, answering, chosen_at, known
     from feature_repo.declared import load
     from training.time_travel import TimeTravel
 
     declaration = load(settings.declaration)
     with TimeTravel(declaration, settings.archive_dir) as travel:
         past = travel.at(user, to_us(moment_of(as_of)), offset)
-    chosen, why = champion_of(champions(settings), from_us(past.moment.as_of_us), model_version)
-    score = score_of(settings, declaration, past, chosen) if chosen else None
+    chosen = chosen_at(known(settings), from_us(past.moment.as_of_us), model_version)
+    score, why = None, NONE_PROMOTED
+    if chosen is not None:
+        answers, why = answering(chosen, user, loader(settings, declaration))
+        score = score_of(settings, declaration, past, answers)
     _show(past, declaration.feature_names, score, why)
     write_figures(json_file, _figures(past, declaration, score, why))
 
@@ -124,67 +129,27 @@ def moment_of(text: str) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def champions(settings: Settings) -> list[Champion]:
-    """Return what is known of promotions: records of the models topic while Kafka answers, and of the registry."""
-    found: list[Champion] = []
-    try:
-        kafka_answers(settings)
-        found = [
-            decode_champion(value) for value in read_to_end(settings, MODELS) if value and not names_challengers(value)
-        ]
-    except OutageError as error:
-        click.echo(f"the models topic is not asked ({error})", err=True)
-    own = settings.tracking_uri.removeprefix("sqlite:///")
-    if own == settings.tracking_uri or Path(own).exists():
-        found += registry_of(settings).promotions()
-    return [each for each in found if each.model == settings.model_name]
+def loader(settings: Settings, declaration: "Declaration") -> "Load":
+    """Return what loads and verifies the bundle that a record names."""
+    from feature_repo.bundles import load
+
+    return lambda named: load(settings.models_dir, named, declaration.feature_set_version)
 
 
-def names_challengers(value: bytes) -> bool:
-    """Tell whether a record of the models topic names challengers instead of a champion."""
-    try:
-        decode_lineup(value)
-    except msgspec.ValidationError:
-        return False
-    return True
-
-
-def champion_of(known: Iterable[Champion], at: datetime, version: str = "") -> tuple[Champion | None, str]:
-    """Return which model to score by and why: the version asked for, who served at the time, or who serves now.
-
-    Raises:
-        InputError: nothing is known of the version asked for.
-    """
-    ordered = sorted(known, key=lambda champion: champion.promoted_at)
-    if version:
-        named = [champion for champion in ordered if champion.version == version]
-        if not named:
-            raise InputError(f"model version {version} was never promoted; `churn models` lists the versions")
-        return named[-1], f"version {version}, as asked for"
-    before = [champion for champion in ordered if champion.promoted_at <= at]
-    if before:
-        return before[-1], f"version {before[-1].version} served then, promoted {before[-1].promoted_at:%Y-%m-%d %H:%M}"
-    if ordered:
-        return ordered[-1], f"version {ordered[-1].version} serves now; no promotion up to {at:%Y-%m-%d %H:%M} is known"
-    return None, "no model was promoted yet, so there is no score; run `churn train`"
-
-
-def score_of(settings: Settings, declaration: "Declaration", past: "Past", champion: Champion) -> Score:
+def score_of(settings: Settings, declaration: "Declaration", past: "Past", answers: "Answering") -> Score:
     """Return the score that this model gives the vector; `emitted_at` repeats `as_of`, nothing is emitted here."""
     from churn.population import activity_teller
     from churn.reasons import Explainer
-    from feature_repo.bundles import load as load_bundle
 
-    scorer = load_bundle(settings.models_dir, champion, declaration.feature_set_version)
-    scored, moment = scorer.score(past.vector), past.moment
+    scored, moment = answers.scorer.score(past.vector), past.moment
     code = band_codes(scored.probability, settings.medium_risk, settings.high_risk)[0]
     explained = Explainer(declaration).explained(past.vector, scored.contributions)
     active = bool(activity_teller(declaration)(past.vector)[0])
     as_of = from_us(moment.as_of_us)
     return Score(
-        moment.user, float(scored.probability[0]), BANDS[code], explained.reasons[0], champion.model, champion.version,
-        declaration.feature_set_version, as_of, as_of, moment.partition, moment.source_offset, None, active,
-        champion.promoted_at, scored.base, float(explained.others[0]),
+        moment.user, float(scored.probability[0]), BANDS[code], explained.reasons[0], settings.model_name,
+        answers.version, declaration.feature_set_version, as_of, as_of, moment.partition, moment.source_offset, None,
+        active, answers.since, scored.base, float(explained.others[0]),
     )  # fmt: skip
 
 

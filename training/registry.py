@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from churn.errors import DataError, InputError
 from churn.model import Model, Scorer
-from churn.scores import Challenger, Champion, Lineup, decode_lineup, encode
+from churn.scores import Challenger, Champion, Lineup, decode_champion, decode_lineup, encode, to_us
 from feature_repo.bundles import files_of, model_of, write
 from feature_repo.manifest import Signature
 from training.tracking import client_of, third_party_noise, with_driver
@@ -24,6 +24,9 @@ BUNDLE = "bundle"
 """The folder of a run's artifacts that holds the bundle's files."""
 ANCHOR_TAG = "audit_log_head"
 LINEUP_TAG = "lineup"
+FORMER_LINEUP, FORMER_PROMOTION = "lineup_", "promotion_"
+"""Begin the tags, with their date in microseconds, of records that others replaced: the past is looked back at, and the
+models topic is compacted. What is replaced is kept first, so that a crash in between leaves it twice and never lost."""
 TICK = timedelta(microseconds=1)
 """Records are dated after those before them even where clocks disagree, as readers of scores go by that."""
 RUN_TAG = "run_id"
@@ -160,6 +163,12 @@ class Registry:
         return max([now, *(date + TICK for date in dates)])
 
     def _note(self, record: Champion) -> None:
+        """Note a promotion at its version, and keep the one before it: a rollback promotes a version again."""
+        tags = self._client.get_model_version(self.name, record.version).tags
+        if "promoted_at" in tags:
+            former = self._record(record.version, tags)
+            key, kept = f"{FORMER_PROMOTION}{to_us(former.promoted_at)}", encode(former).decode()
+            self._client.set_model_version_tag(self.name, record.version, key, kept)
         for key in ("bundle", "sha256", "reason"):
             self._client.set_model_version_tag(self.name, record.version, key, getattr(record, key))
         self._client.set_model_version_tag(self.name, record.version, "promoted_at", record.promoted_at.isoformat())
@@ -192,11 +201,16 @@ class Registry:
             return self._record(version, self._client.get_model_version(self.name, version).tags)
 
     def promotions(self) -> list[Champion]:
-        """Return the last promotion of each version that ever served, the earliest first."""
+        """Return every promotion of every version, the earliest first."""
         with third_party_noise():
             found = self._client.search_model_versions(f"name = '{self.name}'", max_results=1000)
-            records = [self._record(str(each.version), each.tags) for each in found if "promoted_at" in each.tags]
-        return sorted(records, key=lambda record: record.promoted_at)
+            served = [each for each in found if "promoted_at" in each.tags]
+        last = {self._record(str(each.version), each.tags) for each in served}
+        former = {
+            decode_champion(kept)
+            for each in served for key, kept in each.tags.items() if key.startswith(FORMER_PROMOTION)
+        }  # fmt: skip
+        return sorted(last | former, key=lambda record: record.promoted_at)
 
     def _record(self, version: str, tags: Mapping[str, str]) -> Champion:
         promoted_at = datetime.fromisoformat(tags["promoted_at"])
@@ -282,9 +296,18 @@ class Registry:
         kept = self._kept(LINEUP_TAG)
         return decode_lineup(kept) if kept else None
 
+    def lineups(self) -> list[Lineup]:
+        """Return every lineup that there was, the earliest first."""
+        kept = {text for tag, text in self._tags().items() if tag == LINEUP_TAG or tag.startswith(FORMER_LINEUP)}
+        return sorted(map(decode_lineup, kept), key=lambda lineup: lineup.announced_at)
+
     def line_up(self, challengers: Sequence[Challenger], reason: str, now: datetime) -> Lineup:
         """Let these versions challenge the champion, and no others; returns what must be announced."""
         with third_party_noise():
+            former = self.lineup()
+            if former is not None:
+                key = f"{FORMER_LINEUP}{to_us(former.announced_at)}"
+                self._client.set_registered_model_tag(self.name, key, encode(former).decode())
             lineup = Lineup(self.name, list(challengers), self._next_date(now), reason)
             self._client.set_registered_model_tag(self.name, LINEUP_TAG, encode(lineup).decode())
         return lineup
@@ -296,13 +319,16 @@ class Registry:
 
     def _kept(self, tag: str) -> str:
         """Return what is kept of the model as a whole; empty where nothing is."""
+        return self._tags().get(tag, "")
+
+    def _tags(self) -> Mapping[str, str]:
         from mlflow.exceptions import MlflowException
 
         with third_party_noise():
             try:
-                return str(self._client.get_registered_model(self.name).tags.get(tag, ""))
+                return dict(self._client.get_registered_model(self.name).tags)
             except MlflowException:  # no version was ever registered
-                return ""
+                return {}
 
     def keep_anchor(self, digest: str) -> None:
         """Keep the hash of the audit log's last line."""

@@ -16,9 +16,11 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 from churn.events import Event
 from churn.kafka_config import client_config
 from churn.model import GoldenRow, LogisticModel, Scorer
+from churn.scores import Lineup
 from churn.settings import Settings
 from compose import topic_admin
 from compose.kafka import KafkaServer
+from compose.past_models import registered
 from compose.processes import wait_until
 from compose.redis_server import RedisServer
 from compose.registry_commands import steward_of
@@ -261,6 +263,8 @@ def test_a_version_challenges_the_champion_until_it_stands_down(shell: Shell, ve
         shell.succeed("models", "stand-down", first, "--by", "ann", "--reason", "no better")
         == "churn challengers: none\n"
     )
+    lineups = [each for each in registered(shell.settings) if isinstance(each, Lineup)]
+    assert [[named.share for named in lineup.challengers] for lineup in lineups] == [[0.1], []]
 
 
 def test_with_approval_required_a_promotion_says_how_to_get_it(shell: Shell, versions: list[str]) -> None:

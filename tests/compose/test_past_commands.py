@@ -3,9 +3,10 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from churn.errors import InputError, UnknownUserError
 from churn.events import decode as decode_event
 from churn.kafka_config import client_config
 from churn.layout import DAY_US
-from churn.scores import Challenger, Champion, Lineup, Score, decode, encode, from_us, to_us
+from churn.scores import Challenger, Champion, Lineup, Score, decode, to_us
 from churn.time_travel import Moment, differing
 from churn.topics import ACTIVITY, FEATURES, MODELS, SCORES
-from compose.past_commands import champion_of, moment_of, names_challengers, score_of
+from compose.past_commands import loader, moment_of, score_of
+from compose.past_models import answering, chosen_at, known
 from compose.processes import wait_until
 from feature_repo.archive import files, segments
 from feature_repo.bundles import save
@@ -35,6 +37,10 @@ from training.time_travel import Past, TimeTravel
 
 USERS, DAYS = 120, 20
 PARTS = 8
+ANNOUNCED: Mapping[int, tuple[str, Mapping[str, float]]] = {
+    1: ("", {"2": 0.4}), 3: ("", {"2": 0.4, "3": 0.3}), 5: ("2", {"3": 0.3}), 6: ("", {})
+}  # fmt: skip
+"""What is announced after a part: a champion, if any, and challengers with their shares."""
 pytestmark = pytest.mark.timeout(400)
 """The run takes a minute on an idle machine, 100 s on a busy one; the usual limit is 180 s."""
 
@@ -67,9 +73,31 @@ def champion(version: str, promoted_at: datetime, under: Road) -> Champion:
     return Champion("churn", version, bundle, digest, made.feature_set_version, promoted_at, "test")
 
 
-def promote(under: Road, version: str, promoted_at: datetime) -> None:
-    announced = champion(version, promoted_at, under)
-    announce(client_config(under.settings), MODELS.name(under.settings.topic_prefix), announced)
+def lineup(shares: Mapping[str, float], announced_at: datetime, under: Road) -> Lineup:
+    named = [champion(version, announced_at, under) for version in shares]
+    challengers = [
+        Challenger(each.version, each.bundle, each.sha256, each.feature_set_version, shares[each.version])
+        for each in named
+    ]
+    return Lineup("churn", challengers, announced_at, "test")
+
+
+def announce_after(part: int, at: datetime, under: Road) -> None:
+    """Let others serve from a time on, and wait until everybody has a score of theirs."""
+    version, shares = ANNOUNCED[part]
+    if version:
+        say(under, champion(version, at, under))
+        at += timedelta(microseconds=1)  # as the registry dates it: what is said between the two has a date of its own
+    say(under, lineup(shares, at, under))
+    wait_until(
+        lambda: {score.promoted_at for score in {s.user_id: s for s in scores_of(under)}.values()} == {at},
+        30,
+        "everybody is scored anew",
+    )
+
+
+def say(under: Road, record: Champion | Lineup) -> None:
+    announce(client_config(under.settings), MODELS.name(under.settings.topic_prefix), record)
 
 
 def unruly(events: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
@@ -98,7 +126,7 @@ def ends(under: Road) -> dict[int, int]:
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     """Run features, scorer, archive and audit over unruly events, published in parts, with a kill in between."""
     with road(tmp_path_factory.mktemp("past"), CHURN_PARTITIONS="2", CHURN_AUDIT_SHARE="1") as under:
-        promote(under, "1", START + timedelta(days=5))
+        say(under, champion("1", START, under))
         for name in ("features", "scorer", "archive", "audit"):
             under.stack.start_service(name, wait=False)
         for name in ("features", "scorer", "archive", "audit"):
@@ -117,9 +145,16 @@ def publish_in_parts(under: Road) -> None:
             under.stack.supervisor.children["features"].kill()
             under.stack.start_service("features")
         under.wait_online_equals_truth()
+        if part in ANNOUNCED:
+            wait_until_all_scored(under)
+            announce_after(part, max(map(occurred_at, under.read(ACTIVITY))) + timedelta(microseconds=1), under)
     # The last user is new and wakes both partitions' clocks over some midnights of silence.
     under.publish([event(f"late{n}", "lesson_completed", START + timedelta(days=DAYS + 4), f"l{n}") for n in range(8)])
     under.wait_online_equals_truth()
+    wait_until_all_scored(under)
+
+
+def wait_until_all_scored(under: Road) -> None:
     wait_until(lambda: len(scores_of(under)) >= sum(len(b.users) for b in blocks_of(under)), 30, "everybody is scored")
 
 
@@ -147,15 +182,40 @@ def test_every_emitted_vector_comes_out_of_the_archive_to_the_bit(told: Told) ->
     assert not differing(told.matrix, recomputed).any()
 
 
-def test_every_score_on_the_topic_is_that_of_the_archive(told: Told) -> None:
-    settings, declaration = told.under.settings, told.under.declaration
-    serving = champion("1", START + timedelta(days=5), told.under)
+def test_every_score_on_the_topic_is_that_of_the_archive_by_the_model_that_served_its_user(told: Told) -> None:
     moments = [Moment(s.user_id, s.source_partition, to_us(s.as_of), s.source_offset) for s in told.scores]
-    with TimeTravel(declaration, settings.archive_dir) as travel:
+    with TimeTravel(told.under.declaration, told.under.settings.archive_dir) as travel:
         matrix = travel.vectors(moments)
-    for given, moment, vector in zip(told.scores, moments, matrix, strict=True):
-        score = score_of(settings, declaration, Past(moment, vector[None, :], 1, 0, 0, True), serving)
-        assert lasting(score) == lasting(given)
+    # Everybody is scored anew as of the partition's last clock when others begin to serve: that is before they do.
+    served = [max(score.as_of, score.promoted_at) for score in told.scores]
+    scored = scorer_of(told)
+    assert min(Counter(score.model_version for score in settled(told))[version] for version in "123") > 300
+    for given, moment, vector, at in zip(told.scores, moments, matrix, served, strict=True):
+        assert lasting(scored(Past(moment, vector[None, :], 1, 0, 0, True), at)) == lasting(given)
+
+
+def scorer_of(told: Told) -> Callable[[Past, datetime], Score]:
+    """Return what scores a vector by the model that served its user at a time."""
+    settings, declaration, records = told.under.settings, told.under.declaration, known(told.under.settings)
+    load = cache(loader(settings, declaration))
+
+    def scored(past: Past, at: datetime) -> Score:
+        chosen = chosen_at(records, at)
+        assert chosen is not None
+        answers, _ = answering(chosen, past.moment.user, load)
+        return score_of(settings, declaration, past, answers)
+
+    return scored
+
+
+def test_a_midnight_alone_finds_the_scores_that_users_of_every_arm_got_for_it(told: Told) -> None:
+    midnight = next(s.as_of for s in told.scores if s.model_version == "3" and to_us(s.as_of) % DAY_US == 0)
+    first = list({score.user_id: score for score in reversed(told.scores) if score.as_of == midnight}.values())[::5]
+    scored = scorer_of(told)
+    with TimeTravel(told.under.declaration, told.under.settings.archive_dir) as travel:
+        found = [scored(travel.at(score.user_id, to_us(midnight)), midnight) for score in first]
+    assert [lasting(score) for score in found] == [lasting(score) for score in first]
+    assert {score.model_version for score in found} == {"1", "2", "3"}
 
 
 def lasting(score: Score) -> tuple[object, ...]:
@@ -169,13 +229,25 @@ def lasting(score: Score) -> tuple[object, ...]:
 def test_the_command_gives_emitted_vectors_and_scores(told: Told, tmp_path: Path) -> None:
     vectors = dict(zip(told.moments, told.matrix, strict=True))
     names = told.under.declaration.feature_names
-    for score in told.scores[:: len(told.scores) // 12]:
+    for score in settled(told)[:: len(told.scores) // 12]:
         moment = Moment(score.user_id, score.source_partition, to_us(score.as_of), score.source_offset)
         figures = command(told, tmp_path, score.user_id, score.as_of.isoformat(), "--offset", str(score.source_offset))
         values = np.array([np.nan if figures["features"][n] is None else figures["features"][n] for n in names], "f4")
         assert not differing(vectors[moment][None, :], values[None, :]).any()
         assert lasting(decode(json.dumps(figures["score"]).encode())) == lasting(score)
         assert figures["complete"]
+
+
+def settled(told: Told) -> list[Score]:
+    """Return the scores whose model served already as of their time."""
+    return [score for score in told.scores if score.promoted_at <= score.as_of]
+
+
+def test_the_command_says_that_a_user_was_in_a_challengers_share(told: Told, tmp_path: Path) -> None:
+    of = {score.model_version: score for score in settled(told) if score.as_of < START + timedelta(days=8)}
+    said = [command(told, tmp_path, of[v].user_id, of[v].as_of.isoformat())["model"] for v in ("1", "2")]
+    assert said[0] == "version 1 served then, promoted 2026-01-01 00:00"
+    assert said[1].startswith("version 2 served then: the user was in the challenger's share, 0.4 of the users")
 
 
 def command(told: Told, folder: Path, user: str, as_of: str, *options: str) -> dict[str, Any]:
@@ -205,7 +277,11 @@ def test_between_midnights_all_is_known_that_came_before_the_clock_passed(told: 
 
 
 def occurred_us(message: Message) -> int:
-    return to_us(decode_event(message.value() or b"").occurred_at)
+    return to_us(occurred_at(message))
+
+
+def occurred_at(message: Message) -> datetime:
+    return decode_event(message.value() or b"").occurred_at
 
 
 def test_an_unknown_user_and_one_who_came_later_are_named(told: Told) -> None:
@@ -288,33 +364,3 @@ def test_times_without_a_zone_are_utc(text: str, moment: datetime) -> None:
 def test_what_is_no_time_is_refused() -> None:
     with pytest.raises(InputError, match="--as-of 'yesterday' is no time"):
         moment_of("yesterday")
-
-
-def record_of(version: str, day: int) -> Champion:
-    return Champion("churn", version, "", "", "", START + timedelta(days=day), "test")
-
-
-def test_the_champion_is_the_one_that_served_then() -> None:
-    known = [record_of("2", 10), record_of("1", 0), record_of("1", 20)]
-    chosen, why = champion_of(known, START + timedelta(days=12))
-    assert (chosen, why) == (known[0], "version 2 served then, promoted 2026-01-11 00:00")
-
-
-def test_before_the_first_promotion_the_present_champion_answers_and_it_is_said() -> None:
-    chosen, why = champion_of([record_of("1", 10), record_of("2", 20)], from_us(0))
-    assert chosen == record_of("2", 20)
-    assert why == "version 2 serves now; no promotion up to 1970-01-01 00:00 is known"
-
-
-def test_a_version_that_never_served_is_refused() -> None:
-    with pytest.raises(InputError, match="model version 7 was never promoted"):
-        champion_of([record_of("1", 10)], START, "7")
-
-
-def test_without_any_model_there_is_no_score() -> None:
-    assert champion_of([], START) == (None, "no model was promoted yet, so there is no score; run `churn train`")
-
-
-def test_records_of_challengers_are_told_from_those_of_champions() -> None:
-    named = Lineup("churn", [Challenger("2", "churn/2", "00", "abc", 0.1)], START, "a try")
-    assert [names_challengers(encode(record)) for record in (named, record_of("1", 10))] == [True, False]

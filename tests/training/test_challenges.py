@@ -151,6 +151,23 @@ def test_a_promoted_challenger_leaves_the_lineup_and_the_champion_is_told_first(
     assert told.versions()[-2:] == ["1", [("3", 0.1)]]
 
 
+def test_every_lineup_and_promotion_that_was_told_is_kept(steward: Steward, told: Told, elearning: Declaration) -> None:
+    for version, share in (("2", 0.3), ("3", 0.1), ("2", 0.5)):
+        steward.challenge(version, share, elearning, "ann", "a try", NOW)
+    steward.promote("2", "ann", "it is better", NOW)
+    steward.rollback("ann", "scores look odd", NOW)
+    steward.stand_down("3", "ann", "no better", NOW)
+    steward.announce_again("ann", NOW)
+    kept = steward.registry
+    assert told.versions() == [
+        "1", [("2", 0.3)], [("2", 0.3), ("3", 0.1)], [("2", 0.5), ("3", 0.1)], "2", [("3", 0.1)], "1", [("3", 0.1)], [],
+        "1", [],
+    ]  # fmt: skip
+    assert kept.promotions() == [told[0], told[4], told[6]]
+    assert kept.lineups() == [*told[1:4], told[5], told[7], told[8]]
+    assert kept.lineup() == told[8]
+
+
 def test_an_outage_leaves_challengers_that_are_told_with_the_champion_later(
     steward: Steward, told: Told, elearning: Declaration, registry: Registry, tmp_path: Path
 ) -> None:

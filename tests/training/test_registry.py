@@ -54,13 +54,13 @@ def test_rollback_brings_the_previous_champion_back(registry: Registry) -> None:
     assert {v.version: v.aliases for v in registry.versions()} == {"1": ("champion",), "2": ("previous",)}
 
 
-def test_promotions_tell_when_each_version_last_began_to_serve(registry: Registry) -> None:
+def test_promotions_tell_every_time_when_a_version_began_to_serve(registry: Registry) -> None:
     for intercept in (0.0, 1.0, 2.0):
         registered(registry, intercept)
     first, second = registry.promote("1", "first", NOW), registry.promote("2", "better", LATER)
     assert registry.promotions() == [first, second]
     back = registry.rollback("scores look wrong", LATER + (LATER - NOW))
-    assert registry.promotions() == [second, back]
+    assert registry.promotions() == [first, second, back]
 
 
 def test_a_promotion_by_a_slow_clock_is_dated_after_the_one_before(registry: Registry) -> None:
