@@ -11,7 +11,6 @@ import re
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 
 import psutil
@@ -57,7 +56,8 @@ def watch(settings: Settings, keeper: Keeper, event: str, wanted: str, stop: thr
     """Let the event happen, and stop the keeper when it is done."""
     step, count = wanted.split(":")
     try:
-        EVENTS.get(event, lambda *_: None)(settings, keeper)
+        if event in EVENTS:
+            EVENTS[event](settings, keeper)
         wait_until(lambda: quiet(keeper) and steps(settings).count(step) >= int(count), DEADLINE_SECONDS, wanted)
     finally:
         stop.set()
