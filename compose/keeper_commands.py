@@ -18,9 +18,16 @@ if TYPE_CHECKING:
     from training.plan import Plan
 
 
+ABSENT = "no keeper works just now: start it with `churn worker keeper`"
+
+
 def training_command(plan: "Plan", order: "Order") -> list[str]:
     """Return the command line of a training: the same that a person would type, with the keeper's time and reason."""
+    from training.loop.runs import TIMEOUT_SECONDS
+
     how = (*plan.words, "--now", order.now.isoformat(), "--run", order.run)
+    # A minute later than the keeper would end it, were it there.
+    how = (*how, "--time-limit-seconds", str(int(TIMEOUT_SECONDS) + 60))
     why = ("--by", order.who, "--reason", order.reason)
     return [sys.executable, "-m", "compose", "train", "--json", str(order.figures), *how, *why]
 
@@ -37,6 +44,7 @@ def keeper_dir(settings: Settings) -> Path:
 @click.pass_obj
 def retrain(settings: Settings, who: str, reason: str, json_file: Path | None) -> None:
     """Ask the keeper for a training; it begins at once, or after the one that is going on."""
+    from training.loop.presence import works
     from training.loop.requests import Request, ask
     from training.obstacles import refuse_for, unnamed
 
@@ -45,6 +53,8 @@ def retrain(settings: Settings, who: str, reason: str, json_file: Path | None) -
     click.echo(
         f"asked for a training (request {key}); `churn keeper status` and `churn models log` tell what becomes of it"
     )
+    if not works(keeper_dir(settings)):
+        click.echo(f"{ABSENT}; the request waits for it", err=True)
     write_figures(json_file, {"request": key})
 
 
@@ -61,18 +71,23 @@ def status(settings: Settings, json_file: Path | None) -> None:
     import msgspec
 
     from feature_repo.declared import load as load_declaration
+    from training.loop.presence import works
+    from training.loop.requests import asked
     from training.loop.state import load
     from training.loop.triggers import Triggers
 
-    state = load(keeper_dir(settings), load_declaration(settings.declaration).feature_set_version)
-    for line in _lines(state, Triggers(state=state.triggers)):
+    folder = keeper_dir(settings)
+    state = load(folder, load_declaration(settings.declaration).feature_set_version)
+    waiting = [f"asked for by {cause.who}, and not taken yet: {cause.reason}" for cause in asked(folder / "requests")]
+    absent = [] if works(folder) else [ABSENT]
+    for line in (*_lines(state, Triggers(state=state.triggers)), *waiting, *absent):
         click.echo(line)
     write_figures(json_file, msgspec.to_builtins(state))
 
 
 def _lines(state: "KeeperState", triggers: "Triggers") -> list[str]:
     if not state.clock_us:
-        return ["the keeper has seen nothing yet; start it with `churn worker keeper`"]
+        return ["the keeper has seen nothing yet"]
     seen = f"time {_time(state.clock_us)}; the last complete midnight is {_time(state.midnight * 86_400_000_000)}"
     return [seen, _champion(state, triggers), *_training(state, triggers), *_cooling(state, triggers)]
 
@@ -107,7 +122,7 @@ def _cooling(state: "KeeperState", triggers: "Triggers") -> list[str]:
     told: dict[Any, int] = dict(triggers.state.fired_us)
     lines = []
     for why, fired in told.items():
-        until = fired + int(timedelta(days=triggers.policy.cooldown_days[why]) / timedelta(microseconds=1))
+        until = fired + int(timedelta(days=triggers.cooldown_days(why)) / timedelta(microseconds=1))
         cooling = f", again from {_time(until)} on" if until > state.clock_us else ""
         lines.append(f"last {why} trigger {_time(fired)}{cooling}")
     return [*lines, *(f"wanted, and waiting: {why}: {cause.reason}" for why, cause in triggers.state.wanted.items())]

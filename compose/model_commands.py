@@ -1,5 +1,6 @@
 """The command that makes a model; those about its versions are in `registry_commands`."""
 
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z",
 @click.option("--by", "who", default=user_name, help="your name, for the record; default: the user's")
 @click.option("--reason", default="trained", show_default=True, help="why, for the record")
 @click.option("--run", default="", help="a name to find the registered version by")
+@click.option("--time-limit-seconds", type=click.IntRange(0), default=0, help="end by a signal after so long; 0: never")
 @HORIZON
 @json_option
 @click.pass_obj
@@ -49,6 +51,9 @@ def train(settings: Settings, /, json_file: Path | None, **options: Any) -> None
 
     from training.session import Assignment
 
+    # By the kernel: a training whose keeper was killed has nobody else to end it, and may hang in a library.
+    if options["time_limit_seconds"]:
+        signal.alarm(options["time_limit_seconds"])
     session, settings = _session(settings, options)
     asked = Assignment(
         now=_utc(options["now"]) or datetime.now(UTC),

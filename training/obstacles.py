@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
+from unicodedata import category
 
 from churn.declaration import Declaration
 from churn.errors import InputError
@@ -10,6 +11,10 @@ from churn.scores import Challenger, Champion, Lineup
 Approval = Literal["automatic", "required"]
 WAITING, APPROVED, REJECTED, ENROLLED = "waiting", "approved", "rejected", "enrolled"
 PASSED = "passed"
+UNPRINTED = ("Cc", "Cs", "Zl", "Zp")
+"""Control characters, halves of characters, and what ends a line or a paragraph."""
+MOST_CHARACTERS = 2000
+"""Of a name or a reason: MLflow keeps 5,000 in a tag, before which stand words of ours."""
 WHOLE = 1 + 1e-9
 """What all shares together must not exceed: sums of tenths are off by a rounding."""
 
@@ -98,6 +103,11 @@ def unnamed(who: str, reason: str) -> str:
     for what, given in (("name", who), ("reason", reason)):
         if not given.strip():
             return f"a {what} is needed for the record, got an empty one; say {'who' if what == 'name' else 'why'} in a few words"
+        # Lines and escapes would forge entries of a log that is printed; what is no UTF-8 cannot be kept at all.
+        if any(category(character) in UNPRINTED for character in given):
+            return f"the {what} {given[:40]!a} has characters that cannot be printed; give it as one line of text"
+        if len(given) > MOST_CHARACTERS:
+            return f"the {what} has {len(given):,} characters; {MOST_CHARACTERS:,} are kept for the record, say it in fewer"
     return ""
 
 

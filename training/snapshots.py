@@ -15,7 +15,8 @@ from training.online import RIVER_VERSION, OnlineState
 FORMAT = 3
 """3: the weights of past midnights, and the champions that were seen."""
 KEPT_SNAPSHOTS = 3
-PATTERN = "*-river-*.json"
+PATTERN = "[0-9]" * 10 + "-river-*.json"
+"""A copy that somebody made under another name is none of them."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -58,10 +59,10 @@ def _clean(folder: Path, newest: Path) -> None:
     kept = sorted(folder.glob(PATTERN))[-KEPT_SNAPSHOTS:]
     for old in folder.glob(PATTERN):
         if old not in (*kept, newest):
-            old.unlink()
+            old.unlink(missing_ok=True)
     # A kill while writing leaves one of these.
     for unfinished in folder.glob("*.unfinished"):
-        unfinished.unlink()
+        unfinished.unlink(missing_ok=True)
 
 
 def latest(folder: Path) -> tuple[int, Snapshot] | None:
@@ -74,7 +75,10 @@ def latest(folder: Path) -> tuple[int, Snapshot] | None:
     if not found:
         return None
     path = found[-1]
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: the snapshot cannot be read ({error.strerror}); let this user read it") from error
     if hashlib.sha256(data).hexdigest() != path.stem.rsplit("-", 1)[1]:
         raise DataError(f"{path}: its content is not what its name says; move it away, the snapshot before it is used")
     return int(path.name.split("-", 1)[0]), _decode(path, data)

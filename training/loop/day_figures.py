@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from churn.days import iso
 from churn.declaration import Declaration, Measure
+from churn.errors import DataError
 
 MEASURE, ATTRIBUTE, EXTRA = "measure_", "attribute_", "extra"
 FEW_VALUES = 32
@@ -72,6 +73,9 @@ def figures_of(declaration: Declaration, files: Sequence[Path], day: int, dead_l
     Args:
         files: as `feature_repo.archive.files` lists them, in folders `date=YYYY-MM-DD`.
         dead_letters: events of that day which were refused; they are not in the archive.
+
+    Raises:
+        DataError: a file is damaged.
     """
     folder = f"date={iso(day)}"
     table = _table([path for path in files if path.parent.name == folder])
@@ -102,10 +106,13 @@ def _table(paths: Sequence[Path]) -> pa.Table:
 
 
 def _read(path: Path) -> pa.Table:
-    with pq.ParquetFile(path) as file:
-        wanted = ("event_type", "user_id", "occurred_at", EXTRA)
-        names = file.schema_arrow.names
-        return file.read([name for name in names if name in wanted or name.startswith((MEASURE, ATTRIBUTE))])
+    wanted = ("event_type", "user_id", "occurred_at", EXTRA)
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            return file.read([name for name in names if name in wanted or name.startswith((MEASURE, ATTRIBUTE))])
+    except pa.ArrowException as error:
+        raise DataError(f"{path}: not a Parquet file that can be read ({error}); restore it from a backup") from error
 
 
 def _fields(declaration: Declaration, table: pa.Table, kind: str, rows: Mask) -> Iterator[tuple[str, FieldFigures]]:

@@ -4,6 +4,7 @@ A rollback is in the keeper's state before it begins, and each of its steps can 
 again, and the one that it replaces is rejected, so that it comes back only when a person approves it anew.
 """
 
+import time
 from datetime import datetime
 from typing import Any, Literal
 
@@ -21,6 +22,9 @@ from training.loop.watch import expected_rate
 from training.obstacles import REJECTED
 from training.registry import Registry
 from training.steward import Steward
+
+RETRY_SECONDS = 30.0
+"""Between two announcements to a Kafka that is away: each takes 15 s of the keeper's time and a line of the log."""
 
 log = structlog.get_logger(__name__)
 RollbackCause = Literal["guard", "outcome"]
@@ -41,6 +45,7 @@ class Guarding:
 
     def __init__(self, steward: Steward) -> None:
         self._steward = steward
+        self._wait_until = float("-inf")
         self.problem = ""
         """Why a rollback cannot be carried out just now; empty when none waits."""
 
@@ -79,12 +84,14 @@ class Guarding:
 
     def carry_out(self, rollback: Rollback, now: datetime) -> bool:
         """Take a promotion back, or finish doing so; returns whether it is done."""
+        if time.monotonic() < self._wait_until:
+            return False
         try:
             self._take_back(rollback, now)
             self._reject(rollback, now)
         except OutageError as error:
             rollback.untold = True
-            self.problem = str(error)
+            self.problem, self._wait_until = str(error), time.monotonic() + RETRY_SECONDS
             return False
         except InputError as error:
             log.error("a rollback was refused", version=rollback.version, reason=str(error))

@@ -4,7 +4,6 @@ Every turn reads a little, then decides by the time that events tell (and, where
 What it decides is saved before it is done, and everything that it does can be found done already after a kill.
 """
 
-import fcntl
 import os
 import threading
 import time
@@ -14,7 +13,7 @@ import structlog
 
 from churn.blocks import FeatureBlock, decode_features, decode_outcomes
 from churn.declaration import Declaration
-from churn.errors import DefectError
+from churn.errors import DefectError, OutageError
 from churn.fault_points import passing
 from churn.kafka_config import client_config
 from churn.layout import DAY_US
@@ -30,6 +29,7 @@ from training.block_reader import FULL_BYTES, BlockReader
 from training.loop.care import Care
 from training.loop.journal import Journal, Note
 from training.loop.midnights import Midnight, Midnights
+from training.loop.presence import take
 from training.loop.requests import asked, done
 from training.loop.retraining import Retraining
 from training.loop.runs import Begin, Command, Runs, begin_process
@@ -97,7 +97,21 @@ class Keeper:
     # --- the process ---
 
     def run(self, stop: threading.Event) -> None:
-        """Keep until told to stop; a training that it started is ended with it, and begun again at the next start."""
+        """Keep until told to stop; a training that it started is ended with it, and begun again at the next start.
+
+        Raises:
+            OutageError: its folder cannot be written; the next start goes on from the state.
+        """
+        try:
+            self._run(stop)
+        except OSError as error:
+            where = error.filename or self.folder
+            raise OutageError(
+                f"{where}: {error.strerror or error}; the keeper ends, and goes on where it was when it is started again:"
+                " see to the space and the rights of that folder"
+            ) from error
+
+    def _run(self, stop: threading.Event) -> None:
         lock = self._alone(stop)
         if lock is None:
             return
@@ -112,9 +126,10 @@ class Keeper:
             self._problem = ""
             while not stop.is_set():
                 self._turn(features, outcomes)
-        finally:
-            self._runs.stop()
             self._save()
+        finally:
+            # After an error nothing is saved: what was decided in that turn has no note in the state yet.
+            self._runs.stop()
             follower.following.stop()
             features.close()
             outcomes.close()
@@ -122,18 +137,13 @@ class Keeper:
 
     def _alone(self, stop: threading.Event) -> int | None:
         """Wait until no other keeper works on these models; returns the lock, None when told to stop meanwhile."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self.folder / "keeper.lock", os.O_RDWR | os.O_CREAT, 0o644)
         while not stop.is_set():
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._problem = f"another keeper works on {self.folder}; this one goes on when that one ends"
-                stop.wait(RETRY_SECONDS)
-            else:
+            lock = take(self.folder)
+            if lock is not None:
                 self._resume()
                 return lock
-        os.close(lock)
+            self._problem = f"another keeper works on {self.folder}; this one goes on when that one ends"
+            stop.wait(RETRY_SECONDS)
         return None
 
     def _resume(self) -> None:
@@ -258,7 +268,7 @@ class Keeper:
     def not_ready(self) -> list[str]:
         """Return why the keeper cannot do its work."""
         reading = [reader.problem for reader in self._readers]
-        found = [self._problem, *reading, self.care.watch.problem, self.care.guarding.problem]
+        found = [self._problem, *reading, self.care.watch.problem, self.care.guarding.problem, self._retraining.problem]
         return [problem for problem in found if problem]
 
 

@@ -4,12 +4,15 @@ import os
 import uuid
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import structlog
 
+from churn.errors import InputError
 from churn.scores import to_us
 from training.loop.triggers import Cause
+from training.obstacles import refuse_for, unnamed
 
 log = structlog.get_logger(__name__)
 
@@ -19,19 +22,28 @@ class Request(msgspec.Struct, frozen=True):
 
     who: str
     reason: str
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 def ask(folder: Path, request: Request) -> str:
-    """Write a request, whole or not at all; returns its key."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a request, whole or not at all; returns its key.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
     key = uuid.uuid4().hex
     unfinished = folder / f".{key}"
-    with unfinished.open("wb") as file:
-        file.write(msgspec.json.encode(request))
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(folder / f"{key}.json")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("wb") as file:
+            file.write(msgspec.json.encode(request))
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(folder / f"{key}.json")
+    except OSError as error:
+        raise InputError(
+            f"{folder}: a request cannot be written there ({error.strerror}); nothing was asked for"
+        ) from error
     return key
 
 
@@ -41,9 +53,10 @@ def asked(folder: Path) -> list[Cause]:
     for path in folder.glob("*.json"):
         try:
             request = msgspec.json.decode(path.read_bytes(), type=Request)
+            refuse_for(unnamed(request.who, request.reason))
         except FileNotFoundError:
             continue
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeError, InputError, OSError) as error:
             log.error("a request cannot be read and is set aside", file=path.name, error=str(error))
             path.replace(path.with_suffix(".refused"))
             continue

@@ -125,9 +125,10 @@ class Runs:
 
     def going_on(self) -> bool:
         """Tell whether a run is going on, whoever started it."""
-        if self._child is not None:
-            self._end_late()
-            return self._child.poll() is None
+        self._end_late()
+        if self._child is not None and self._child.poll() is None:
+            return True
+        # A child may seem to have ended that has not: the process that forked it was killed.
         try:
             lock = os.open(self._folder / "run.lock", os.O_RDWR)
         except FileNotFoundError:

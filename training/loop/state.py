@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from churn.errors import DataError
+from churn.errors import DataError, DefectError
 from churn.fault_points import passing
 from churn.scores import Champion
 from training.loop.guarding import Rollback
@@ -67,11 +67,21 @@ class _Format(msgspec.Struct):
 
 
 def save(folder: Path, state: KeeperState) -> None:
-    """Replace the file: after a kill it holds this state or the one before, whole."""
+    """Replace the file: after a kill it holds this state or the one before, whole.
+
+    Raises:
+        DefectError: it would not be read again, as JSON has no NaN; the file is left as it was.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f".{STATE_FILE}"
+    unfinished, data = folder / f".{STATE_FILE}", msgspec.json.encode(state)
+    try:
+        msgspec.json.decode(data, type=KeeperState)
+    except msgspec.MsgspecError as error:
+        raise DefectError(
+            f"the keeper's state cannot be read back ({error}); {folder / STATE_FILE} is left as it was"
+        ) from error
     with unfinished.open("wb") as file:
-        file.write(msgspec.json.encode(state))
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
     passing("keeper.before_rename")
@@ -90,14 +100,27 @@ def load(folder: Path, feature_set_version: str) -> KeeperState:
         DataError: it was written by another version of this program, or is damaged.
     """
     path = folder / STATE_FILE
-    if not path.exists():
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
         return KeeperState(feature_set_version)
-    data = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{path}: the keeper's state cannot be read ({error.strerror}); let this user read it"
+        ) from error
     hint = "move it away, and the keeper begins anew; what it did stands in the audit log"
     try:
         found = msgspec.json.decode(data, type=_Format).format
         if found != FORMAT:
             raise DataError(f"{path}: the state has format {found}, this program reads {FORMAT}; {hint}")
-        return msgspec.json.decode(data, type=KeeperState)
+        return _fitting(msgspec.json.decode(data, type=KeeperState), feature_set_version)
     except msgspec.MsgspecError as error:
         raise DataError(f"{path}: not a state that this program can read ({error}); {hint}") from error
+
+
+def _fitting(state: KeeperState, feature_set_version: str) -> KeeperState:
+    """Forget what the monitors knew of other features: their distributions would be held against the wrong columns."""
+    if state.feature_set_version != feature_set_version:
+        state.feature_set_version = feature_set_version
+        state.watch.drift = None
+    return state

@@ -152,13 +152,14 @@ class Triggers:
         return Cause("schedule", reason, {"age_days": round(age, 3), "bound": self.policy.due_days}, now_us)
 
     def _ready(self, why: Why, now_us: int) -> bool:
-        fired = self.state.fired_us.get(why)
-        if fired is not None and now_us < fired + _days(self._cooldown_days(why)):
+        fired, least = self.state.fired_us.get(why), _days(self.cooldown_days(why))
+        if fired is not None and least and now_us < fired + least:
             return False
         settling = self.state.decided_us and now_us < self.state.decided_us + _days(self.policy.settle_days)
         return not (settling and why in ("performance", "drift"))
 
-    def _cooldown_days(self, why: Why) -> float:
+    def cooldown_days(self, why: Why) -> float:
+        """Return how long a cause causes no other training after one."""
         least = self.policy.cooldown_days[why]
         if why != "schedule" or not self.state.kept:
             return least
@@ -167,7 +168,8 @@ class Triggers:
     def _choose(self, why: Why, now_us: int) -> Note:
         state, cause = self.state, self.state.wanted.pop(why)
         state.chosen, state.failures, state.retry_us, state.gave_up = cause, 0, now_us, False
-        state.fired_us[why] = now_us
+        # Names go by the second: where time stands still, a second request is given the next one.
+        state.fired_us[why] = max(now_us, state.fired_us.get(why, -SECOND_US) + SECOND_US)
         evidence = {"cause": why, **cause.evidence}
         return Note(f"triggered-{self._name(cause)}", now_us, "triggered", "", cause.reason, evidence, cause.who)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from churn.declaration import Declaration
 from churn.errors import DataError
@@ -20,6 +21,7 @@ from training.loop.midnights import Midnight
 from training.loop.quality import Quality, QualityState, figures_of
 from training.loop.reference import decode
 
+log = structlog.get_logger(__name__)
 WAITING_DAYS = 100
 """Days that wait for the archive; older ones are passed over: it is not running, or was moved."""
 DAYS_AT_ONCE = 3
@@ -62,11 +64,19 @@ class Watch:
 
     def midnight(self, midnight: Midnight, scorer: Scorer) -> tuple[DayDrift, list[Finding]]:
         """Look at the population of a midnight with the eyes of the champion."""
-        if self.drift.version != scorer.version and (text := self._read(scorer.version)):
-            self.drift.meets(scorer.version, decode(text, f"version {scorer.version}"))
+        if self.drift.version != scorer.version:
+            self._meet(scorer.version)
         said = scorer.score(midnight.matrix).probability
         seen = self.drift.day(midnight.day, midnight.matrix, said)
         return seen, [*seen.findings, *self._outside(midnight.day, said, expected_rate(scorer))]
+
+    def _meet(self, version: str) -> None:
+        text = self._read(version)
+        try:
+            if text:
+                self.drift.meets(version, decode(text, f"version {version}"))
+        except DataError as error:
+            log.warning("a version's training rows are not compared with", version=version, reason=str(error))
 
     def _outside(self, day: int, said: Float64s, rate: float | None) -> list[Finding]:
         """Return the bounds of the guard that are left since this day; told again only after a week within them."""
