@@ -32,6 +32,8 @@ from compose.waiting import wait_done
 API_PORT = 8000
 PATIENCE_SECONDS = 900.0
 SERVICES = ("features", "archive", "scorer", "learner", "api")
+KEEPER = "keeper"
+"""Started when there is a model to look after: what it reads of the history takes it seconds then, while others work on."""
 
 READS: dict[str, Topic] = {"scorer": FEATURES, "learner": LABELS}
 """What a worker reads that does not read the events themselves."""
@@ -99,6 +101,13 @@ class Demo:
         self.say(sentence(figures))
         return figures
 
+    def wait_kept(self, midnight: datetime) -> None:
+        """Wait until the keeper has taken in the history up to a midnight; says what it knows."""
+        from compose.kept import wait_kept
+
+        self.stack.wait_ready(KEEPER)
+        self.say(wait_kept(self.settings, midnight, PATIENCE_SECONDS, self.stack.check))
+
 
 @contextmanager
 def stack_of(folder: Path, declaration: str, extra: dict[str, str]) -> Iterator[Demo]:
@@ -133,8 +142,10 @@ def run(folder: Path, plan: Plan) -> dict[str, Any]:
         demo.say(f"{plan.users:,} users, {plan.days} days: {done.events:,} events in Kafka")
         demo.wait_streamed()
         report = train(demo)
+        demo.stack.start_service(KEEPER, wait=False)
         demo.wait_scored()
         learning = demo.wait_learned()
+        demo.wait_kept(now.replace(hour=0, minute=0, second=0))
         bootstrap_seconds = time.monotonic() - demo._began
         live = ("--no-history", "--live", "--rate", f"{plan.rate:g}", "--since", f"{now:%Y-%m-%dT%H:%M:%S}")
         start_producer(

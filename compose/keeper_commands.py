@@ -70,22 +70,30 @@ def status(settings: Settings, json_file: Path | None) -> None:
     """Print what was seen, what is due, what cools down and what goes on."""
     import msgspec
 
-    from feature_repo.declared import load as load_declaration
     from training.loop.presence import works
     from training.loop.requests import asked
-    from training.loop.state import load
-    from training.loop.triggers import Triggers
 
-    folder = keeper_dir(settings)
-    state = load(folder, load_declaration(settings.declaration).feature_set_version)
+    folder, state = keeper_dir(settings), state_of(settings)
     waiting = [f"asked for by {cause.who}, and not taken yet: {cause.reason}" for cause in asked(folder / "requests")]
     absent = [] if works(folder) else [ABSENT]
-    for line in (*_lines(state, Triggers(state=state.triggers)), *waiting, *absent):
+    for line in (*lines(state), *waiting, *absent):
         click.echo(line)
     write_figures(json_file, msgspec.to_builtins(state))
 
 
-def _lines(state: "KeeperState", triggers: "Triggers") -> list[str]:
+def state_of(settings: Settings) -> "KeeperState":
+    """Return what the keeper knew when it last saved its state."""
+    from feature_repo.declared import load as load_declaration
+    from training.loop.state import load
+
+    return load(keeper_dir(settings), load_declaration(settings.declaration).feature_set_version)
+
+
+def lines(state: "KeeperState") -> list[str]:
+    """Say what was seen, what is due, what cools down and what goes on."""
+    from training.loop.triggers import Triggers
+
+    triggers = Triggers(state=state.triggers)
     if not state.clock_us:
         return ["the keeper has seen nothing yet"]
     seen = f"time {_time(state.clock_us)}; the last complete midnight is {_time(state.midnight * 86_400_000_000)}"

@@ -20,6 +20,7 @@ from feature_repo.champion import Serving
 from feature_repo.instruments import Instruments
 from training.bootstrap import Measured
 from training.card import CARD_FILE, read_card
+from training.loop.drift import SCORE
 from training.loop.finding import Finding
 from training.loop.guarding import Guarding, Rollback, alarm_of
 from training.loop.journal import Note
@@ -94,12 +95,24 @@ class Care:
         self.state.first_served_us = dict(sorted(first.items(), key=lambda pair: pair[1])[-20:])
         return True
 
-    def guard(self, now_us: int) -> list[Note]:
-        """Look at a promotion that was not looked at yet, as soon as there are vectors to look at it with."""
+    @property
+    def _first_us(self) -> int | None:
+        """When the first champion that the keeper knows of began to serve: what was before is history."""
+        return min(self.state.first_served_us.values(), default=None)
+
+    def guard(self, settled: bool, now_us: int) -> list[Note]:
+        """Look at a promotion that was not looked at yet, as soon as there are vectors to look at it with.
+
+        Those are of the last midnight before it, or a later one; of an earlier one only when `settled`: no other comes. A
+        keeper that reads a history would hold the champion against its first weeks otherwise.
+        """
         served, serving, vectors = self.state.served, self._serving, self._vectors
         if served is None or serving is None or served.guarded or vectors is None or not vectors.users:
             return []
+        if vectors.day < to_us(served.champion.promoted_at) // DAY_US and not settled:
+            return []
         served.guarded = True
+        self._show_moved(self.watch.moved(vectors, serving.scorer))
         left = self.guarding.left(serving.scorer, vectors, served.returned)
         if not left:
             return []
@@ -144,18 +157,24 @@ class Care:
         self.watch.expect(midnight)
         if midnight.users:
             self._vectors = keep(self._folder, midnight, self._declaration)
-        first_us = min(self.state.first_served_us.values(), default=None)
+        first_us = self._first_us
         if self._serving is None or first_us is None or midnight.day * DAY_US < first_us or not midnight.users:
             return []
         seen, findings = self.watch.midnight(midnight, self._serving.scorer)
-        for name, value in seen.psi.items():
-            self._instruments.set("churn_keeper_psi", value, feature=name)
-        self._instruments.set("churn_keeper_score_psi", seen.score)
+        self._show_moved(seen.psi | {SCORE: seen.score})
         return self._found(findings, now_us)
 
+    def _show_moved(self, moved: Mapping[str, float]) -> None:
+        for name, value in moved.items():
+            if name == SCORE:
+                self._instruments.set("churn_keeper_score_psi", value)
+            else:
+                self._instruments.set("churn_keeper_psi", value, feature=name)
+
     def archived(self, now_us: int) -> list[Note]:
-        """Look at days that were archived meanwhile."""
-        return self._found(self.watch.archived(), now_us)
+        """Look at days that were archived meanwhile; before there is a champion they wait."""
+        first_us = self._first_us
+        return [] if first_us is None else self._found(self.watch.archived(first_us), now_us)
 
     def _found(self, findings: list[Finding], now_us: int) -> list[Note]:
         version = self.state.served.champion.version if self.state.served else ""
@@ -170,10 +189,11 @@ class Care:
     # --- matured labels ---
 
     def labels(self, ended: bool, at_seconds: float, now_us: int) -> list[Note]:
-        """Judge the next day of matured labels, if one is complete."""
-        served, serving = self.state.served, self._serving
-        if served is None or serving is None:
+        """Judge the next day of matured labels, if one is complete, and of a time in which a champion served."""
+        served, serving, first_us = self.state.served, self._serving, self._first_us
+        if served is None or serving is None or first_us is None:
             return []
+        self.matured.pass_over((first_us - 1) // DAY_US)
         day = self.matured.due(self.state.midnight, ended, at_seconds)
         if day is None:
             return []

@@ -109,17 +109,24 @@ class InputDrift:
             matrix: float32 [users, features], the features in the order of the reference's; missing is NaN.
             probability: what the champion says of each.
         """
-        state, reference, rows = self._state, self._state.reference, len(matrix)
+        state, rows = self._state, len(matrix)
         refusal = self._refusal(as_of_day, rows)
-        if refusal or reference is None:
+        if refusal:
             return DayDrift(as_of_day, rows, {}, 0.0, [], refusal)
         state.last_day = as_of_day
-        moved = {name: each.moved(matrix[:, place]) for place, (name, each) in enumerate(reference.features.items())}
-        score = reference.score.moved(probability)
-        found = moved | {SCORE: score}
+        found = self.moved(matrix, probability)
         bounds = {name: self._bound(name) for name in found}
         begun = [name for name, value in found.items() if self._begins(name, value, bounds[name])]
-        return DayDrift(as_of_day, rows, moved, score, _findings(as_of_day, begun, found, bounds))
+        moved = {name: value for name, value in found.items() if name != SCORE}
+        return DayDrift(as_of_day, rows, moved, found[SCORE], _findings(as_of_day, begun, found, bounds))
+
+    def moved(self, matrix: Floats, probability: Float64s) -> dict[str, float]:
+        """Return the PSI of each feature and of the score (by its empty name); of too few users, or without a reference, none."""
+        reference = self._state.reference
+        if reference is None or len(matrix) < self._policy.least_rows:
+            return {}
+        moved = {name: each.moved(matrix[:, place]) for place, (name, each) in enumerate(reference.features.items())}
+        return moved | {SCORE: reference.score.moved(probability)}
 
     def _refusal(self, day: int, rows: int) -> str:
         if self._state.reference is None:

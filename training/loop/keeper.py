@@ -22,7 +22,7 @@ from churn.scores import from_us
 from churn.settings import Settings
 from churn.topics import FEATURES, MODELS, OUTCOMES
 from feature_repo.champion import ServingModel
-from feature_repo.control import serve_champions
+from feature_repo.control import ModelsFollower, serve_champions
 from feature_repo.instruments import Instruments
 from training.audit_log import AuditLog
 from training.block_reader import FULL_BYTES, BlockReader
@@ -43,6 +43,7 @@ LOOK_SECONDS = 0.25
 AHEAD_DAYS = 3
 """A partition that is so many midnights ahead of the others is paused."""
 RETRY_SECONDS = 1.0
+HEAR_SECONDS = 0.1
 
 log = structlog.get_logger(__name__)
 
@@ -123,7 +124,7 @@ class Keeper:
         self._readers = (features, outcomes)
         follower.following.start()
         try:
-            self._problem = ""
+            self._hear(follower, stop)
             while not stop.is_set():
                 self._turn(features, outcomes)
             self._save()
@@ -134,6 +135,13 @@ class Keeper:
             features.close()
             outcomes.close()
             os.close(lock)
+
+    def _hear(self, follower: ModelsFollower, stop: threading.Event) -> None:
+        """Wait until it is known who serves: midnights that are read before would be taken for history."""
+        self._problem = "the models topic was not read to its end yet"
+        while not stop.is_set() and not follower.wait_current(HEAR_SECONDS):
+            pass
+        self._problem = ""
 
     def _alone(self, stop: threading.Event) -> int | None:
         """Wait until no other keeper works on these models; returns the lock, None when told to stop meanwhile."""
@@ -160,9 +168,9 @@ class Keeper:
         self._hold(features)
         ended = [p for p in self._midnights.places if features.ended(p)]
         midnight = self._midnights.next(ended, time.monotonic())
-        now_us = self.now_us()
+        now_us, settled = self.now_us(), self._midnights.settled(ended, time.monotonic())
         if now_us:
-            self._see(midnight, all(outcomes.ended(p) for p in self._midnights.places), now_us)
+            self._see(midnight, settled, all(outcomes.ended(p) for p in self._midnights.places), now_us)
         if midnight is not None or time.monotonic() - self._looked_at >= LOOK_SECONDS:
             self._looked_at = time.monotonic()
             self._look(features)
@@ -173,11 +181,11 @@ class Keeper:
         for partition, days in self._midnights.ahead().items():
             features.hold(partition, FULL_BYTES if days > AHEAD_DAYS else 0)
 
-    def _see(self, midnight: Midnight | None, outcomes_ended: bool, now_us: int) -> None:
+    def _see(self, midnight: Midnight | None, settled: bool, outcomes_ended: bool, now_us: int) -> None:
         """Look at what is new, a promotion first; save, write down and carry out what follows."""
         news = self.care.meet(self._serving.serving)
         notes = self.care.midnight(midnight, now_us) if midnight is not None else []
-        notes += self.care.guard(now_us)
+        notes += self.care.guard(settled, now_us)
         notes += self.care.labels(outcomes_ended, time.monotonic(), now_us)
         if notes or news:
             self.note(notes)
@@ -258,7 +266,7 @@ class Keeper:
     def _show(self) -> None:
         state, since = self.triggers.state, self._since_us
         self.instruments.set("churn_keeper_busy", float(state.attempt is not None or state.chosen is not None))
-        if state.attempt is None:
+        if state.attempt is None and self.state.midnight >= 0:
             self.instruments.set("churn_keeper_midnight_seconds", self.state.midnight * DAY_US / 1e6)
         self.instruments.set("churn_keeper_gave_up", float(state.gave_up))
         self.instruments.set("churn_keeper_clock_seconds", self.now_us() / 1e6)

@@ -96,6 +96,10 @@ class Matured:
         quiet = ended and midnight >= days[0] and at_seconds - self._came_at >= QUIET_SECONDS
         return days[0] if later or quiet else None
 
+    def pass_over(self, day: int) -> None:
+        """Judge nothing that became known on a day or before it."""
+        self.judged_day = max(self.judged_day, day)
+
     def judge(
         self, day: int, champion: "Contestant", others: dict[str, "Contestant"], promised: float | None
     ) -> Spoken:

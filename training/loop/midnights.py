@@ -143,6 +143,14 @@ class Midnights:
             return at_seconds - self._rolled_at[partition] >= (BRIEF_SECONDS if beyond else QUIET_SECONDS)
         return at_seconds - self._seen_at[day] >= ABSENT_SECONDS
 
+    def settled(self, ended: Iterable[int], at_seconds: float) -> bool:
+        """Tell whether the log was read to its end and has brought nothing of a midnight for a while.
+
+        While a history streams in midnights follow each other within seconds.
+        """
+        last = max(self._rolled_at.values(), default=float("-inf"))
+        return not self._open and set(ended) >= self.places.keys() and at_seconds - last >= ABSENT_SECONDS
+
     def _close(self, day: int) -> Midnight:
         sample, offsets = self._open.pop(day), self._offsets.pop(day)
         del self._seen_at[day], self._begins[day]

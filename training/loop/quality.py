@@ -29,26 +29,36 @@ class Quality:
     def __init__(self, policy: QualityPolicy = AS_MEASURED, state: QualityState = NEW) -> None:
         self._policy, self._state = policy, state
 
-    def day(self, figures: DayFigures) -> list[Finding]:
+    @property
+    def known_days(self) -> int:
+        """Return how many days before a day can say anything of it."""
+        return self._policy.weeks * WEEK_DAYS
+
+    def day(self, figures: DayFigures, history: bool = False) -> list[Finding]:
         """Return what begins to be out of bounds on this day; what stays so is not told again.
 
-        A day that was taken already, or is older, is passed over.
+        A day that was taken already, or is older, is passed over. Of a day of `history` nothing is told, nor of what is
+        still so on the next day that is taken: it began in history.
         """
         known = self._state.days
         if known and figures.day <= known[-1].day:
             return []
         suspicions = list(suspicions_of(self._policy, known, figures))
+        keys = {each.key for each in suspicions}
+        if history:
+            # Not for a calm week as what was told is: what ends with history and begins anew is news.
+            self._remember(figures, dict.fromkeys(keys, figures.day - self._policy.calm_days + 1))
+            return []
         begun = [each for each in suspicions if each.key not in self._state.alarmed]
-        self._remember(figures, {each.key for each in suspicions})
+        self._remember(figures, self._state.alarmed | dict.fromkeys(keys, figures.day))
         # Medians are numpy's numbers, which no JSON of the keeper can hold.
         return [
             Finding(each.kind, figures.day, each.what, float(each.seen), float(each.bound), each.says) for each in begun
         ]
 
-    def _remember(self, figures: DayFigures, out_of_bounds: set[str]) -> None:
-        oldest = figures.day - self._policy.weeks * WEEK_DAYS
+    def _remember(self, figures: DayFigures, alarmed: dict[str, int]) -> None:
+        oldest = figures.day - self.known_days
         days = tuple(each for each in (*self._state.days, figures) if each.day > oldest)
-        alarmed = self._state.alarmed | dict.fromkeys(out_of_bounds, figures.day)
         still = {key: day for key, day in alarmed.items() if figures.day - day < self._policy.calm_days}
         self._state = QualityState(days, still)
 

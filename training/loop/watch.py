@@ -11,7 +11,7 @@ import structlog
 
 from churn.declaration import Declaration
 from churn.errors import DataError
-from churn.layout import Float64s
+from churn.layout import DAY_US, Float64s
 from churn.model import Scorer
 from feature_repo.archive import files, segments
 from training.loop.drift import DayDrift, DriftState, InputDrift
@@ -64,14 +64,18 @@ class Watch:
 
     def midnight(self, midnight: Midnight, scorer: Scorer) -> tuple[DayDrift, list[Finding]]:
         """Look at the population of a midnight with the eyes of the champion."""
-        if self.drift.version != scorer.version:
-            self._meet(scorer.version)
+        self._meet(scorer.version)
         said = scorer.score(midnight.matrix).probability
         seen = self.drift.day(midnight.day, midnight.matrix, said)
         return seen, [*seen.findings, *self._outside(midnight.day, said, expected_rate(scorer))]
 
+    def moved(self, midnight: Midnight, scorer: Scorer) -> dict[str, float]:
+        """Return how far this population is from the champion's training rows (the score: ""); it is not remembered."""
+        self._meet(scorer.version)
+        return self.drift.moved(midnight.matrix, scorer.score(midnight.matrix).probability)
+
     def _meet(self, version: str) -> None:
-        text = self._read(version)
+        text = self._read(version) if self.drift.version != version else None
         try:
             if text:
                 self.drift.meets(version, decode(text, f"version {version}"))
@@ -91,17 +95,25 @@ class Watch:
         for day in sorted(self._due)[:-WAITING_DAYS]:
             del self._due[day]
 
-    def archived(self) -> list[Finding]:
-        """Look at the days that have been archived meanwhile, a few at a time."""
+    def archived(self, first_us: int) -> list[Finding]:
+        """Look at the days that have been archived meanwhile, a few at a time.
+
+        Days before `first_us`, when a first champion began to serve, are what later ones are compared with; nothing is told of
+        them. The day on which it began is passed over: half of it may be of a history that ended anywhere.
+        """
+        first_day = first_us // DAY_US
+        oldest, begun = first_day - self._quality.known_days, first_us > first_day * DAY_US
+        for day in [day for day in self._due if day < oldest or (begun and day == first_day)]:
+            del self._due[day]
         if not self._due:
             return []
         try:
-            return self._look()
+            return self._look(first_day)
         except (DataError, OSError) as error:
             self.problem = f"the archive cannot be read: {error}"
             return []
 
-    def _look(self) -> list[Finding]:
+    def _look(self, first_day: int) -> list[Finding]:
         ends: dict[int, int] = {}
         for segment in segments(self._archive_dir):
             ends[segment.partition] = max(ends.get(segment.partition, 0), segment.end)
@@ -115,7 +127,7 @@ class Watch:
             return []
         paths, found = files(self._archive_dir), []
         for day in covered[:DAYS_AT_ONCE]:
-            found += self._quality.day(figures_of(self._declaration, paths, day))
+            found += self._quality.day(figures_of(self._declaration, paths, day), history=day < first_day)
             del self._due[day]
         return found
 
