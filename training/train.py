@@ -102,9 +102,8 @@ def train(
     facts = _facts(now, material, horizon) | {"data_fingerprint": data_set.fingerprint.id}
     found = _found(plan, material, Order(registry.name, declaration, facts), watch)
     watch.step("evaluating on the hold-out")
-    judges = Judges(registry, declaration, material, threshold, truth_dir)
-    found, rivals, verdict = _judged(found, material, judges)
-    report = _report(declaration, now, material, found, judges, rivals, verdict)
+    judged = _judged(found, Judges(registry, declaration, material, threshold, truth_dir))
+    found, report = judged.found, _report(now, judged)
     watch.step("registering")
     card = card_of(report, declaration, found[0].model, material.test, data_set)
     report = replace(report, version=_register(report, registry, found, _texts(report, found, card, material), tags))
@@ -130,38 +129,43 @@ def _facts(now: datetime, material: Material, horizon_days: int) -> dict[str, st
     }
 
 
-def _judged(found: list[Candidate], material: Material, judges: Judges) -> tuple[list[Candidate], Rivals, Verdict]:
+@dataclass(frozen=True)
+class _Judged:
+    """Candidates, the one to be registered first, what its judges said of it, and what the gate says."""
+
+    found: list[Candidate]
+    judges: Judges
+    rivals: Rivals
+    verdict: Verdict
+
+
+def _judged(found: list[Candidate], judges: Judges) -> _Judged:
     """Judge the best candidate; where the gate keeps the champion, the one halfway to it, which comes first if it passes."""
     rivals, verdict = judges.judged(found[0].model)
-    half = None if verdict.promotes else _halfway(found[0], material, judges)
+    half = None if verdict.promotes else _halfway(found[0], judges)
     if half is None:
-        return found, rivals, verdict
+        return _Judged(found, judges, rivals, verdict)
     again, passed = judges.judged(half.model)
-    return ([half, *found], again, passed) if passed.promotes else ([*found, half], rivals, verdict)
+    if passed.promotes:
+        return _Judged([half, *found], judges, again, passed)
+    return _Judged([*found, half], judges, rivals, verdict)
 
 
-def _halfway(best: Candidate, material: Material, judges: Judges) -> Candidate | None:
+def _halfway(best: Candidate, judges: Judges) -> Candidate | None:
     began, champion = time.perf_counter(), judges.champion()
     if champion is None:
         return None
-    model = averaged(best.model, *champion, material.train.rows.matrix[:EXAMPLES])
+    model = averaged(best.model, *champion, judges.material.train.rows.matrix[:EXAMPLES])
     if model is None:
         return None
     settings = {"halfway_from": best.name, "to_version": champion[1]}
     return Candidate(NAME, model, float("nan"), settings, AS_IT_IS, time.perf_counter() - began)
 
 
-def _report(
-    declaration: Declaration,
-    now: datetime,
-    material: Material,
-    found: Sequence[Candidate],
-    judges: Judges,
-    rivals: Rivals,
-    verdict: Verdict,
-) -> TrainingReport:
-    contenders = tuple(_contender(each, declaration, material, judges) for each in found)
-    best, model = contenders[0], found[0].model
+def _report(now: datetime, judged: _Judged) -> TrainingReport:
+    declaration, material = judged.judges.declaration, judged.judges.material
+    contenders = tuple(_contender(each, judged.judges) for each in judged.found)
+    best, model = contenders[0], judged.found[0].model
     rows = material.train.rows
     return TrainingReport(
         model=model.name,
@@ -182,14 +186,14 @@ def _report(
         chosen=best.name,
         candidates=contenders,
         evaluation=best.evaluation,
-        rivals=rivals,
-        verdict=verdict,
+        rivals=judged.rivals,
+        verdict=judged.verdict,
         seconds={},
         reserved_share=material.reserved_share,
     )
 
 
-def _contender(candidate: Candidate, declaration: Declaration, material: Material, judges: Judges) -> Contender:
+def _contender(candidate: Candidate, judges: Judges) -> Contender:
     by = candidate.recalibration
     return Contender(
         candidate.name,
@@ -199,7 +203,7 @@ def _contender(candidate: Candidate, declaration: Declaration, material: Materia
         by.shift,
         round(candidate.seconds, 1),
         judges.of_model(candidate.model),
-        sweeps(candidate.model, declaration, material.test.rows.matrix),
+        sweeps(candidate.model, judges.declaration, judges.material.test.rows.matrix),
     )
 
 
