@@ -17,9 +17,11 @@ from churn.model import Model, Scorer
 from churn.scores import Challenger, Champion, Lineup, decode_champion, decode_lineup, encode, to_us
 from feature_repo.bundles import files_of, model_of, write
 from feature_repo.manifest import Signature
-from training.tracking import client_of, third_party_noise, with_driver
+from training.tracking import answering, client_of, with_driver
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
+ABSENT, NO_VERSION = "RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"
+"""MLflow's words for what is not there, and for what cannot be the number of a version."""
 BUNDLE = "bundle"
 """The folder of a run's artifacts that holds the bundle's files."""
 ANCHOR_TAG = "audit_log_head"
@@ -73,7 +75,7 @@ class Registry:
         texts: Mapping[str, str],
     ) -> str:
         """Log a run with the model's bundle and `texts` (file name to content), register it, return its version."""
-        with third_party_noise():
+        with answering(self._uri):
             run_id = self._log(model, params, metrics, tags, texts)
             self._create_name()
             source = f"{self._client.get_run(run_id).info.artifact_uri}/{BUNDLE}"
@@ -136,7 +138,7 @@ class Registry:
             InputError: there is no such version.
             DataError: its artifact is damaged or does not score its golden rows; nothing is changed.
         """
-        with third_party_noise():
+        with answering(self._uri):
             model, bundle, digest = self._placed(version)
             at = self._next_date(now)
             record = Champion(self.name, version, bundle, digest, model.feature_set_version, at, reason)
@@ -189,12 +191,12 @@ class Registry:
     @property
     def previous(self) -> str | None:
         """Return the version that served before the champion."""
-        with third_party_noise():
+        with answering(self._uri):
             return self._alias(PREVIOUS)
 
     def champion(self) -> Champion | None:
         """Return the record of the current champion, to be announced again; None before the first promotion."""
-        with third_party_noise():
+        with answering(self._uri):
             version = self._alias(CHAMPION)
             if version is None:
                 return None
@@ -202,7 +204,7 @@ class Registry:
 
     def promotions(self) -> list[Champion]:
         """Return every promotion of every version, the earliest first."""
-        with third_party_noise():
+        with answering(self._uri):
             found = self._client.search_model_versions(f"name = '{self.name}'", max_results=1000)
             served = [each for each in found if "promoted_at" in each.tags]
         last = {self._record(str(each.version), each.tags) for each in served}
@@ -224,7 +226,7 @@ class Registry:
         Raises:
             InputError: there is no such version.
         """
-        with third_party_noise():
+        with answering(self._uri):
             return model_of(self._files(version), None, f"model {self.name} {version}")
 
     def _files(self, version: str) -> dict[str, bytes]:
@@ -244,6 +246,8 @@ class Registry:
         try:
             return self._client.get_model_version(self.name, version)
         except MlflowException as error:
+            if error.error_code not in (ABSENT, NO_VERSION):
+                raise
             raise InputError(
                 f"model {self.name} has no version {version}: {error.message}; `churn models` lists them"
             ) from error
@@ -254,29 +258,29 @@ class Registry:
         Raises:
             InputError: there is no such version.
         """
-        with third_party_noise():
+        with answering(self._uri):
             return dict(self._known(version).tags)
 
     def of_run(self, run: str) -> str | None:
         """Return the version that a training of this name has registered; None when it has not."""
-        with third_party_noise():
+        with answering(self._uri):
             found = self._client.search_model_versions(f"name = '{self.name}' and tags.{RUN_TAG} = '{run}'")
         return str(found[0].version) if found else None
 
     def note(self, version: str, **facts: str) -> None:
         """Note facts about a version."""
-        with third_party_noise():
+        with answering(self._uri):
             for key, value in facts.items():
                 self._client.set_model_version_tag(self.name, version, key, value)
 
     def challenge(self, version: str) -> None:
         """Name a version challenger, as the newest that passed the gate; `line_up` lets it challenge."""
-        with third_party_noise():
+        with answering(self._uri):
             self._client.set_registered_model_alias(self.name, CHALLENGER, version)
 
     def stand_down(self, version: str) -> None:
         """Take the alias challenger from a version, if it has it."""
-        with third_party_noise():
+        with answering(self._uri):
             if self._alias(CHALLENGER) == version:
                 self._client.delete_registered_model_alias(self.name, CHALLENGER)
 
@@ -287,7 +291,7 @@ class Registry:
             InputError: there is no such version.
             DataError: its artifact is damaged, does not score its golden rows, or takes or gives other than expected.
         """
-        with third_party_noise():
+        with answering(self._uri):
             model, bundle, digest = self._placed(version, expected)
         return Challenger(version, bundle, digest, model.feature_set_version, share)
 
@@ -303,7 +307,7 @@ class Registry:
 
     def line_up(self, challengers: Sequence[Challenger], reason: str, now: datetime) -> Lineup:
         """Let these versions challenge the champion, and no others; returns what must be announced."""
-        with third_party_noise():
+        with answering(self._uri):
             former = self.lineup()
             if former is not None:
                 key = f"{FORMER_LINEUP}{to_us(former.announced_at)}"
@@ -324,7 +328,7 @@ class Registry:
     def _tags(self) -> Mapping[str, str]:
         from mlflow.exceptions import MlflowException
 
-        with third_party_noise():
+        with answering(self._uri):
             try:
                 return dict(self._client.get_registered_model(self.name).tags)
             except MlflowException:  # no version was ever registered
@@ -332,13 +336,13 @@ class Registry:
 
     def keep_anchor(self, digest: str) -> None:
         """Keep the hash of the audit log's last line."""
-        with third_party_noise():
+        with answering(self._uri):
             self._create_name()
             self._client.set_registered_model_tag(self.name, ANCHOR_TAG, digest)
 
     def attach(self, version: str, texts: Mapping[str, str]) -> None:
         """Add files (name to content) to a version's artifacts."""
-        with third_party_noise():
+        with answering(self._uri):
             run_id = self._known(version).run_id
             for file, content in texts.items():
                 self._client.log_text(run_id, content, file)
@@ -349,7 +353,7 @@ class Registry:
         Raises:
             InputError: there is no such version.
         """
-        with third_party_noise(), tempfile.TemporaryDirectory() as folder:
+        with answering(self._uri), tempfile.TemporaryDirectory() as folder:
             run_id = self._known(version).run_id
             if file not in {artifact.path for artifact in self._client.list_artifacts(run_id)}:
                 return None
@@ -357,7 +361,7 @@ class Registry:
 
     def versions(self) -> list[Version]:
         """Return every version, newest first."""
-        with third_party_noise():
+        with answering(self._uri):
             found = self._client.search_model_versions(f"name = '{self.name}'", max_results=1000)
             listed = [self._version(entry) for entry in found]
         return sorted(listed, key=lambda version: int(version.version), reverse=True)
@@ -388,6 +392,6 @@ class Registry:
         try:
             return str(self._client.get_model_version_by_alias(self.name, alias).version)
         except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code in (ABSENT, NO_VERSION):
                 return None
             raise

@@ -95,7 +95,7 @@ def _decode(path: Path, data: bytes) -> Snapshot:
                 f"{path}: snapshot format {versions.format}, this program reads {FORMAT}; move the file away to learn anew"
             )
         return msgspec.json.decode(data, type=Snapshot)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError) as error:
         raise DataError(
             f"{path}: not a snapshot that this version can read ({error}); move the file away to learn anew"
         ) from error

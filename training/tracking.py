@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from churn.errors import InputError
+from churn.errors import InputError, OutageError
 
+PASSWORD = re.compile(r"//[^/@\s]*@")
 POSTGRES_DRIVERS = ("psycopg", "psycopg2")
 
 
@@ -20,11 +22,7 @@ def client_of(uri: str) -> Any:
     Raises:
         InputError: the address is a database whose driver is not installed.
     """
-    # Set before the import, which reads them: no usage data leaves this machine, no bars and migration notes
-    # stand between our own lines, errors and warnings still do.
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    _silence()
     _require_driver(uri)
     with third_party_noise():
         from mlflow import MlflowClient
@@ -35,6 +33,13 @@ def client_of(uri: str) -> Any:
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
+def _silence() -> None:
+    """Set what the import reads: no usage data leaves this machine, no bars and migration notes stand between our lines."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+
+
 @contextmanager
 def third_party_noise() -> Iterator[None]:
     """Silence deprecation warnings inside MLflow and its dependencies, which nobody here can act on; errors pass."""
@@ -42,6 +47,27 @@ def third_party_noise() -> Iterator[None]:
         for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning, UserWarning):
             warnings.simplefilter("ignore", category)
         yield
+
+
+@contextmanager
+def answering(uri: str) -> Iterator[None]:
+    """Work with MLflow quietly; what it cannot do is told in a sentence.
+
+    Raises:
+        OutageError: its server, its database or its files do not answer.
+    """
+    _silence()
+    with third_party_noise():
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with third_party_noise():
+            yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        seen = str(error).strip().partition("\n")[0] or type(error).__name__
+        said = f"the model registry {uri} does not answer ({seen[:300]}); see that CHURN_MLFLOW_TRACKING_URI is right"
+        raise OutageError(f"{PASSWORD.sub('//', said)} and what it names is there, then try again") from error
 
 
 def with_driver(uri: str) -> str:

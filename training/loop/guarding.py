@@ -67,6 +67,8 @@ class Guarding:
         previous = self._registry.previous
         try:
             return None if previous is None else Scorer(self._registry.model(previous), previous)
+        except OutageError:  # it may be there all the same
+            raise
         except ChurnError as error:
             log.warning("the former champion cannot be compared with", version=previous, reason=str(error))
             return None

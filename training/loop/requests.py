@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -58,7 +59,8 @@ def asked(folder: Path) -> list[Cause]:
             continue
         except (msgspec.MsgspecError, UnicodeError, InputError, OSError) as error:
             log.error("a request cannot be read and is set aside", file=path.name, error=str(error))
-            path.replace(path.with_suffix(".refused"))
+            with suppress(OSError):
+                path.replace(path.with_suffix(".refused"))
             continue
         causes.append(
             Cause("manual", request.reason, {"request": path.stem}, to_us(request.at), request.who, path.stem)

@@ -114,7 +114,7 @@ def load(folder: Path, feature_set_version: str) -> KeeperState:
         if found != FORMAT:
             raise DataError(f"{path}: the state has format {found}, this program reads {FORMAT}; {hint}")
         return _fitting(msgspec.json.decode(data, type=KeeperState), feature_set_version)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError) as error:
         raise DataError(f"{path}: not a state that this program can read ({error}); {hint}") from error
 
 
