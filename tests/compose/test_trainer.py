@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import signal
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,8 +17,19 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def trainer() -> LoadedTrainer:
-    return LoadedTrainer()
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data folder whose archive is a pipe that nobody writes to: what reads it goes on until it is ended."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "archive" / "_segments").mkdir(parents=True)
+    os.mkfifo(folder / "archive" / "_segments" / "0000-000000000000-000000000009.json")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trainer(data_dir: Path) -> Iterator[LoadedTrainer]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHURN_DATA_DIR", str(data_dir))
+        yield LoadedTrainer()
 
 
 def ended(trainer: LoadedTrainer, folder: Path, *command: str) -> tuple[int, str]:
@@ -36,6 +49,11 @@ def test_its_exit_code_is_the_commands(trainer: LoadedTrainer, tmp_path: Path) -
     code, said = ended(trainer, tmp_path, "train", "--candidates", "astrology")
     assert code == 2
     assert "no candidate is called astrology" in said
+
+
+def test_a_training_that_nobody_waits_for_ends_when_its_time_is_over(trainer: LoadedTrainer, tmp_path: Path) -> None:
+    code, _ = ended(trainer, tmp_path, "train", "--candidates", "logistic", "--time-limit-seconds", "1")
+    assert code == -signal.SIGALRM
 
 
 def test_the_lock_is_held_until_it_has_ended(trainer: LoadedTrainer, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import training.tracking
-from churn.errors import DataError, InputError
+from churn.errors import DataError, InputError, OutageError
 from churn.scores import Champion
 from feature_repo.bundles import load
 from tests.training.versions import registered
@@ -96,3 +96,19 @@ def test_a_damaged_artifact_changes_nothing(registry: Registry, tmp_path: Path) 
     champion = registry.champion()
     assert champion is not None
     assert champion.version == "1"
+
+
+def test_a_registry_that_does_not_answer_is_an_outage_and_its_password_is_not_told(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"no database " * 100)
+    damaged = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", "churn", tmp_path, tmp_path)
+    with pytest.raises(
+        OutageError, match=r"mlflow.db does not answer .*file is not a database.*; see that CHURN_MLFLOW"
+    ):
+        damaged.facts("1")
+    with (
+        pytest.raises(
+            OutageError, match=r"the model registry http://127.0.0.1:1 does not answer .refused by http://it"
+        ),
+        training.tracking.answering("http://ann:secret@127.0.0.1:1"),
+    ):
+        raise OSError("refused by http://ann:secret@it")

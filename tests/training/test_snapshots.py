@@ -66,3 +66,9 @@ def test_a_snapshot_of_another_version_is_refused(tmp_path: Path, changes: dict[
 
 def test_an_empty_folder_holds_no_snapshot(tmp_path: Path) -> None:
     assert latest(tmp_path) is None
+
+
+def test_a_copy_under_another_name_is_not_taken_for_the_newest(tmp_path: Path) -> None:
+    path = save(tmp_path, 1, snapshot())
+    path.with_name(f"copy-{path.name}").write_bytes(path.read_bytes())
+    assert latest(tmp_path) == (1, snapshot())

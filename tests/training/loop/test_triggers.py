@@ -146,3 +146,12 @@ def test_the_state_survives_as_json() -> None:
     begun(triggers, BORN + DAY)
     again = msgspec.json.decode(msgspec.json.encode(triggers.state), type=TriggerState)
     assert again == triggers.state
+
+
+def test_two_requests_while_time_stands_still_are_two_trainings_with_names_of_their_own() -> None:
+    triggers, names = Triggers(), []
+    for key in ("a", "b"):
+        triggers.want([cause("manual", key=key)])
+        names.append(begun(triggers, BORN).run)
+        triggers.ended("promoted", BORN, {})
+    assert names == ["manual-20241004T000000-1", "manual-20241004T000001-1"]
