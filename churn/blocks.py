@@ -157,6 +157,11 @@ def decode_shadow(data: bytes) -> ShadowBlock:
 def decode_outcomes(data: bytes) -> OutcomeBlock:
     """Read an outcome block; raises DefectError when these bytes are none."""
     try:
-        return _outcomes.decode(data)
+        block = _outcomes.decode(data)
     except msgspec.MsgspecError as error:
         raise DefectError(f"{len(data)} bytes are not an outcome block: {error}") from error
+    users, versions = len(block.users), len(block.versions)
+    if len(block.values) != 8 * versions * users or len(block.gone) != users:
+        seen = f"{len(block.values)} bytes of probabilities and {len(block.gone)} labels"
+        raise DefectError(f"a block of {users} users x {versions} versions has {seen}")
+    return block

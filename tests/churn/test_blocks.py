@@ -1,9 +1,19 @@
 """Blocks survive their bytes, and other bytes are refused."""
 
+import msgspec
 import numpy as np
 import pytest
 
-from churn.blocks import BLOCK_USERS, FeatureBlock, LabelBlock, decode_features, decode_labels, encode
+from churn.blocks import (
+    BLOCK_USERS,
+    FeatureBlock,
+    LabelBlock,
+    OutcomeBlock,
+    decode_features,
+    decode_labels,
+    decode_outcomes,
+    encode,
+)
 from churn.errors import DefectError
 from churn.topics import LARGE_MESSAGE_BYTES
 
@@ -37,3 +47,11 @@ def test_the_largest_block_fits_a_message() -> None:
 def test_other_bytes_are_refused(decode: type) -> None:
     with pytest.raises(DefectError, match="4 bytes are not a"):
         decode(b"else")
+
+
+def test_an_outcome_block_of_other_sizes_than_it_names_is_refused() -> None:
+    whole = OutcomeBlock(0, 1, 2, 3, ["ann", "bob"], b"\x00\x01", ["7"], np.zeros(2, "<f8").tobytes())
+    assert decode_outcomes(encode(whole)).probability.tolist() == [[0.0, 0.0]]
+    for change in ({"values": b""}, {"gone": b"\x00"}, {"versions": ["7", "8"]}):
+        with pytest.raises(DefectError, match=r"a block of 2 users x . versions has"):
+            decode_outcomes(encode(msgspec.structs.replace(whole, **change)))

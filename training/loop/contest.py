@@ -81,7 +81,9 @@ class Contest:
         return True
 
     def _add(self, block: OutcomeBlock, known_day: int) -> None:
-        said = dict(zip(block.versions, block.probability, strict=True))
+        # Who says of anybody what is no number is not judged on this block; one NaN would make every mean of a month NaN.
+        both = zip(block.versions, block.probability, strict=True)
+        said = {version: probability for version, probability in both if np.isfinite(probability).all()}
         part = Part(block.as_of_us // DAY_US, known_day, block.users, block.churned, said)
         self._parts.append(_within(part, self.limit))
         self._parts = [each for each in self._parts if each.known_day > self.last_day - KEPT_DAYS]

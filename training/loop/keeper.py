@@ -98,7 +98,9 @@ class Keeper:
     # --- the process ---
 
     def run(self, stop: threading.Event) -> None:
-        """Keep until told to stop; a training that it started is ended with it, and begun again at the next start.
+        """Keep until told to stop; a training that it started is ended with it.
+
+        That attempt counts as failed, and the next one follows an hour later.
 
         Raises:
             OutageError: its folder cannot be written; the next start goes on from the state.

@@ -68,3 +68,9 @@ def test_each_arm_has_the_outcome_of_its_own_users() -> None:
     arms = dict(by_arm(rows, ["1", "1", "2", "1"]))
     assert arms["1"].users == ["u0", "u1", "u3"]
     assert arms["2"].probability["2"].tolist() == [0.4]
+
+
+def test_who_says_of_anybody_what_is_no_number_is_not_judged_by_that_block() -> None:
+    contest = Contest()
+    contest.take(block(0, 100, {"1": [0.9, float("nan")], "2": [0.8, 0.2]}))
+    assert contest.versions == ["2"]

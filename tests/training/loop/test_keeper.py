@@ -1,5 +1,6 @@
 """The keeper on a real Kafka and a real registry."""
 
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from churn.declaration import Declaration
+from churn.errors import OutageError
 from churn.settings import Settings
 from compose.processes import wait_until
 from tests.training.at_work import at_work
@@ -87,3 +89,13 @@ def test_a_model_that_says_the_same_of_everyone_is_taken_back_at_once(
     assert seconds < 5
     seen = load(folder_of(simulated), elearning.feature_set_version)
     assert seen.refused == [bad]
+
+
+def test_a_keeper_whose_folder_cannot_be_written_ends_with_a_sentence(
+    simulated: Settings, elearning: Declaration
+) -> None:
+    keeper = keeper_of(simulated, elearning, NOTHING)
+    simulated.models_dir.mkdir(exist_ok=True)
+    folder_of(simulated).touch()
+    with pytest.raises(OutageError, match="keeper: File exists; the keeper ends, and goes on where it was"):
+        keeper.run(threading.Event())
