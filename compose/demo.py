@@ -142,7 +142,6 @@ def run(folder: Path, plan: Plan) -> dict[str, Any]:
         demo.say(f"{plan.users:,} users, {plan.days} days: {done.events:,} events in Kafka")
         demo.wait_streamed()
         report = train(demo)
-        demo.stack.start_service(KEEPER, wait=False)
         demo.wait_scored()
         learning = demo.wait_learned()
         demo.wait_kept(now.replace(hour=0, minute=0, second=0))
@@ -158,9 +157,10 @@ def run(folder: Path, plan: Plan) -> dict[str, Any]:
 
 
 def train(demo: Demo) -> Any:
-    """Train on the archive, promote what passes the gate, score everyone into files; returns the report as data."""
+    """Train on the archive, promote what passes the gate, have it looked after, score everyone into files; returns the report."""
     figures = demo.stack.folder / "training.json"
     click.echo(demo.stack.run("train", "--json", str(figures)))
+    demo.stack.start_service(KEEPER, wait=False)
     demo.say(demo.stack.run("score", "--as-of", "today").strip())
     return json.loads(figures.read_text())
 

@@ -96,7 +96,7 @@ class Care:
         return True
 
     @property
-    def _first_us(self) -> int | None:
+    def first_us(self) -> int | None:
         """When the first champion that the keeper knows of began to serve: what was before is history."""
         return min(self.state.first_served_us.values(), default=None)
 
@@ -104,7 +104,7 @@ class Care:
         """Look at a promotion that was not looked at yet, as soon as there are vectors to look at it with.
 
         Those are of the last midnight before it, or a later one; of an earlier one only when `settled`: no other comes. A
-        keeper that reads a history would hold the champion against its first weeks otherwise.
+        keeper that reads on would hold the champion against a midnight of long ago otherwise.
         """
         served, serving, vectors = self.state.served, self._serving, self._vectors
         if served is None or serving is None or served.guarded or vectors is None or not vectors.users:
@@ -157,7 +157,7 @@ class Care:
         self.watch.expect(midnight)
         if midnight.users:
             self._vectors = keep(self._folder, midnight, self._declaration)
-        first_us = self._first_us
+        first_us = self.first_us
         if self._serving is None or first_us is None or midnight.day * DAY_US < first_us or not midnight.users:
             return []
         seen, findings = self.watch.midnight(midnight, self._serving.scorer)
@@ -173,7 +173,7 @@ class Care:
 
     def archived(self, now_us: int) -> list[Note]:
         """Look at days that were archived meanwhile; before there is a champion they wait."""
-        first_us = self._first_us
+        first_us = self.first_us
         return [] if first_us is None else self._found(self.watch.archived(first_us), now_us)
 
     def _found(self, findings: list[Finding], now_us: int) -> list[Note]:
@@ -190,7 +190,7 @@ class Care:
 
     def labels(self, ended: bool, at_seconds: float, now_us: int) -> list[Note]:
         """Judge the next day of matured labels, if one is complete, and of a time in which a champion served."""
-        served, serving, first_us = self.state.served, self._serving, self._first_us
+        served, serving, first_us = self.state.served, self._serving, self.first_us
         if served is None or serving is None or first_us is None:
             return []
         self.matured.pass_over((first_us - 1) // DAY_US)

@@ -186,6 +186,8 @@ class Keeper:
     def _see(self, midnight: Midnight | None, settled: bool, outcomes_ended: bool, now_us: int) -> None:
         """Look at what is new, a promotion first; save, write down and carry out what follows."""
         news = self.care.meet(self._serving.serving)
+        if (first_us := self.care.first_us) is not None:
+            self._midnights.wanted_day = first_us // DAY_US
         notes = self.care.midnight(midnight, now_us) if midnight is not None else []
         notes += self.care.guard(settled, now_us)
         notes += self.care.labels(outcomes_ended, time.monotonic(), now_us)

@@ -68,6 +68,7 @@ class Matured:
         self._drift = OutcomeDrift(state=state.drift)
         self._began: dict[int, dict[int, int]] = {}
         self._came_at = 0.0
+        self._passed_over = -1
 
     def state(self) -> MaturedState:
         """Return what must survive; after a restart the rows are read again."""
@@ -79,7 +80,7 @@ class Matured:
 
     def take(self, partition: int, offset: int, block: OutcomeBlock, at_seconds: float) -> None:
         """Take the next block of a partition."""
-        if block.users and self.contest.take(block):
+        if block.users and block.known_at_us // DAY_US > self._passed_over and self.contest.take(block):
             self._came_at = at_seconds
         began = self._began.setdefault(partition, {})
         began.setdefault(block.known_at_us // DAY_US, offset)
@@ -97,7 +98,8 @@ class Matured:
         return days[0] if later or quiet else None
 
     def pass_over(self, day: int) -> None:
-        """Judge nothing that became known on a day or before it."""
+        """Judge nothing that became known on a day or before it, and keep none of what is still to come of it."""
+        self._passed_over = day
         self.judged_day = max(self.judged_day, day)
 
     def judge(

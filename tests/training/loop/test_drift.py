@@ -116,3 +116,13 @@ def test_a_restart_changes_nothing(until: int) -> None:
     found += [second.day(day, *population(day, bots=60 if day >= 14 else 0)) for day in range(until, 24)]
     assert found == after_weeks(meeting(), bots=60)
     assert second.version == "7"
+
+
+def test_how_far_a_population_has_moved_can_be_asked_without_its_being_remembered() -> None:
+    watch = meeting()
+    before = msgspec.json.encode(watch.state())
+    moved = watch.moved(*population(1, bots=60))
+    assert list(moved) == [*NAMES, ""]
+    assert moved["sessions"] > 0.2
+    assert watch.moved(*population(1, rows=199)) == {}
+    assert msgspec.json.encode(watch.state()) == before

@@ -64,3 +64,13 @@ def test_a_restart_reads_rows_again_and_judges_no_day_twice() -> None:
     matured.take(0, 0, outcomes(0, 96, 0.8, 0.7), 0.0)
     assert matured.due(99, ended=True, at_seconds=99.0) is None
     assert len(matured.contest) == 1200
+
+
+def test_labels_of_days_that_are_passed_over_are_never_judged() -> None:
+    matured = Matured(MaturedState())
+    for number, known in enumerate((95, 96, 97)):
+        matured.take(0, number, outcomes(number, known, 0.6, 0.7), 0.0)
+    matured.pass_over(96)
+    assert matured.due(97, ended=True, at_seconds=1.0) == 97
+    matured.pass_over(90)
+    assert matured.judged_day == 96

@@ -84,3 +84,25 @@ def test_a_restart_reads_open_midnights_again(midnights: Midnights, elearning: D
     midnights.take(0, 41, block(elearning, 0, 10.5, ["a"], "update"), 1.0)
     assert midnights.clock_us == 10.5 * DAY_US
     assert midnights.resume({0: 42, 1: 7}) == {0: Place(40, 1), 1: Place(7, 0)}
+
+
+def test_a_log_is_settled_when_its_end_has_brought_no_midnight_for_five_seconds(
+    midnights: Midnights, elearning: Declaration
+) -> None:
+    assert midnights.settled([0, 1], 0.0)
+    assert not midnights.settled([0], 0.0)
+    for partition in (0, 1):
+        midnights.take(partition, 0, block(elearning, partition, 10, ["a"]), 1.0)
+    assert not midnights.settled([0, 1], 9.0)
+    assert midnights.next([0, 1], 2.0) is not None
+    assert not midnights.settled([0, 1], 5.9)
+    assert midnights.settled([0, 1], 6.0)
+
+
+def test_of_a_midnight_before_the_wanted_day_no_vectors_are_taken(midnights: Midnights, elearning: Declaration) -> None:
+    midnights.wanted_day = 11
+    for day in (10, 11, 12):
+        for partition in (0, 1):
+            midnights.take(partition, day, block(elearning, partition, day, ["a"]), 1.0)
+    found = [midnights.next([], 1.0), midnights.next([], 1.0)]
+    assert [(each.day, each.users, len(each.offsets)) for each in found if each] == [(10, [], 2), (11, ["a"], 2)]

@@ -152,3 +152,22 @@ def test_a_restart_changes_nothing(until: int) -> None:
     found += [each for day in days[until:] for each in second.day(day)]
     assert found == [each for day in days for each in whole.day(day)]
     assert second.state() == whole.state()
+
+
+def after_history(*days: DayFigures) -> Quality:
+    watch = Quality()
+    assert [found for each in (*map(figures, range(28)), *days) for found in watch.day(each, history=True)] == []
+    return watch
+
+
+def test_nothing_is_told_of_history_and_all_of_what_comes_after_it() -> None:
+    assert after_history(figures(28, tireless=60)).state().days[-1].tireless == 60
+    assert told(after_history().day(figures(28, tireless=60))) == [("quality", "users")]
+
+
+def test_what_began_in_history_and_goes_on_is_no_news_and_what_begins_anew_is() -> None:
+    watch = after_history(figures(28, tireless=60))
+    assert [watch.day(figures(day, tireless=60)) for day in (29, 30)] == [[], []]
+    watch = after_history(figures(28, tireless=60))
+    assert watch.day(figures(29)) == []
+    assert told(watch.day(figures(30, tireless=60))) == [("quality", "users")]
