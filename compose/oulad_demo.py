@@ -1,4 +1,9 @@
-"""The same road on real logs: OULAD's 2013B through the stream to train on, 2013J through the stream to be scored."""
+"""The same road on real logs: OULAD's 2013B through the stream to train on, 2013J through the stream to be scored.
+
+No keeper looks after the model here. Its promotion is of today and all midnights are of 2013, so that to a keeper all of
+this is history: it would judge nothing. Were time that of the events, it would tell what is true of courses that all begin
+on one day, after months without any (silence, then another population), and train on other rows than `train` below.
+"""
 
 import dataclasses
 import json
