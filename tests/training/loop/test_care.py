@@ -21,7 +21,7 @@ from training.loop.midnights import Midnight
 from training.loop.state import KeeperState
 from training.loop.triggers import Triggers
 
-FIRST = 20_500
+FIRST = 20_600
 PROMOTED = datetime(1970, 1, 1, 5, tzinfo=UTC) + timedelta(days=FIRST)
 NOW_US = FIRST * DAY_US + DAY_US // 2
 
