@@ -189,11 +189,12 @@ class Keeper:
         if (first_us := self.care.first_us) is not None:
             self._midnights.wanted_day = first_us // DAY_US
         notes = self.care.midnight(midnight, now_us) if midnight is not None else []
+        guarded = self._guarded
         notes += self.care.guard(settled, now_us)
         notes += self.care.labels(outcomes_ended, time.monotonic(), now_us)
         if notes or news:
             self.note(notes)
-        self._dirty = self._dirty or midnight is not None
+        self._dirty = self._dirty or midnight is not None or self._guarded != guarded
         if self.state.rollback is not None and self.care.roll_back(from_us(now_us)):
             self._save()
 
@@ -223,9 +224,10 @@ class Keeper:
         now_us, folder = self.now_us(), self.folder / "requests"
         if not now_us:
             return
-        wishes = asked(folder)
+        wishes, waiting = asked(folder), self.care.watch.waiting
         self.triggers.want(wishes)
         notes = [*self.care.archived(now_us), *self.triggers.decide(self._since_us, now_us)]
+        self._dirty = self._dirty or self.care.watch.waiting != waiting
         if notes or wishes:
             self.note(notes)
         for wish in wishes:
@@ -239,6 +241,10 @@ class Keeper:
         if self._dirty and time.monotonic() - self._saved_at >= SAVE_SECONDS:
             self._save()
             reader.commit(self._next)
+
+    @property
+    def _guarded(self) -> bool:
+        return self.state.served is not None and self.state.served.guarded
 
     @property
     def _since_us(self) -> int | None:

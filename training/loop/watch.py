@@ -95,6 +95,11 @@ class Watch:
         for day in sorted(self._due)[:-WAITING_DAYS]:
             del self._due[day]
 
+    @property
+    def waiting(self) -> int:
+        """Return how many days wait to be looked at."""
+        return len(self._due)
+
     def archived(self, first_us: int) -> list[Finding]:
         """Look at the days that have been archived meanwhile, a few at a time.
 
