@@ -14,14 +14,14 @@ import click
 import msgspec
 
 from churn.arms import arms
-from churn.errors import ChurnError, InputError, OutageError
+from churn.errors import InputError, OutageError
 from churn.model import Scorer
 from churn.scores import Challenger, Champion, Lineup, decode_champion, decode_lineup
 from churn.settings import Settings
 from churn.topics import MODELS
 from compose.look_commands import kafka_answers, read_to_end
 from compose.registry_commands import registry_of
-from feature_repo.champion import Answering, Record, Serving
+from feature_repo.champion import Answering, Record, Serving, beside
 
 NONE_PROMOTED = "no model was promoted yet, so there is no score; run `churn train`"
 
@@ -114,12 +114,11 @@ def answering(chosen: Chosen, user: str, load: Load) -> tuple[Answering, str]:
     leading = Serving(champion, load(champion), lineup)
     if lineup is None or challenger is None or challenger.version == champion.version:
         return leading.answering(user), why
-    try:
-        serving = Serving(champion, leading.scorer, lineup, ((challenger, load(challenger)),))
-    except (ChurnError, ValueError, OSError) as error:
+    found, left_out = beside(champion, [challenger], load)
+    if left_out:
         share = f"the user was in the share of challenger version {challenger.version}"
-        return leading.answering(user), f"{why}; {share}, which is left out: {error}"
-    return serving.answering(user), _in_share(challenger, lineup)
+        return leading.answering(user), f"{why}; {share}, which is left out: {left_out[0].reason}"
+    return Serving(champion, leading.scorer, lineup, found).answering(user), _in_share(challenger, lineup)
 
 
 def challenger_of(lineup: Lineup | None, user: str) -> Challenger | None:

@@ -5,7 +5,7 @@ users stay with the champion; readiness and metrics say so.
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -61,6 +61,11 @@ class Serving:
         return self.lineup is not None and bool(self.lineup.split)
 
     @cached_property
+    def sharing(self) -> tuple[Challenging, ...]:
+        """Return the challengers that answer for a share of the users."""
+        return tuple((challenger, scorer) for challenger, scorer in self.challengers if challenger.share > 0)
+
+    @cached_property
     def leading(self) -> Answering:
         """Return the champion as it answers for everyone who is in no challenger's share."""
         return Answering(self.champion.version, self.scorer, self.since)
@@ -103,6 +108,24 @@ class Refusal:
 
     version: str
     reason: str
+
+
+def beside(
+    champion: Champion, named: Iterable[Challenger], load: Callable[[Challenger], Scorer]
+) -> tuple[tuple[Challenging, ...], tuple[Refusal, ...]]:
+    """Return the challengers that can be served beside a champion, and those that are left out, with the reason.
+
+    Who was promoted meanwhile is neither.
+    """
+    found, refusals = [], []
+    for each in named:
+        if each.version == champion.version:
+            continue
+        try:
+            found.append((each, load(each)))
+        except (ChurnError, ValueError, OSError) as error:
+            refusals.append(Refusal(each.version, str(error)))
+    return tuple(found), tuple(refusals)
 
 
 class ServingModel:
@@ -237,16 +260,10 @@ class ServingModel:
     def _challengers(self, lineup: Lineup | None, champion: Champion) -> tuple[Challenging, ...]:
         """Return the challengers that can be served; those that served before are not loaded again."""
         before = {} if self.serving is None else {_identity(each): scorer for each, scorer in self.serving.challengers}
-        found, refusals = [], []
-        for each in [] if lineup is None else lineup.challengers:
-            if each.version == champion.version:  # it was promoted meanwhile
-                continue
-            try:
-                found.append((each, before.get(_identity(each)) or self._load(each)))
-            except (ChurnError, ValueError, OSError) as error:
-                refusals.append(Refusal(each.version, str(error)))
+        named = [] if lineup is None else lineup.challengers
+        found, refusals = beside(champion, named, lambda each: before.get(_identity(each)) or self._load(each))
         self._leave_out(refusals)
-        return tuple(found)
+        return found
 
     def _tell(self, former: Serving | None, serving: Serving) -> None:
         if former is not None and former.champion.version != serving.champion.version:

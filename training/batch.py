@@ -1,6 +1,6 @@
 """Every active user's score at one midnight as files: Parquet for programs, CSV for people, a manifest for both.
 
-The same snapshot, model, words and bands give the same bytes, however many threads write them, so a job that is run again
+The same snapshot, models, words and bands give the same bytes, however many threads write them, so a job that is run again
 changes nothing.
 """
 
@@ -20,6 +20,7 @@ from churn.declaration import Declaration
 from churn.errors import DataError
 from churn.fault_points import passing
 from churn.model import Scorer
+from feature_repo.champion import Challenging, Serving
 from training.day_snapshot import DaySnapshot
 from training.published import Draft, publishing
 from training.score_rows import COLUMNS, SCHEMA, Bands, RowMaker, Rows
@@ -30,8 +31,23 @@ THREADS = 2
 Progress = Callable[[str], None]
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """What a folder of predictions holds; it is replaced in one step, after the files that it names."""
+class ShareOfUsers(msgspec.Struct, frozen=True):
+    """A challenger whose users' rows are its own."""
+
+    version: str
+    sha256: str
+    """As in the challengers' record, like the champion's."""
+    share: float
+    """Of all users, 0 to 1."""
+    base: float
+    """As the champion's, for the rows of this version."""
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a folder of predictions holds; it is replaced in one step, after the files that it names.
+
+    Model, its version, hash and base are the champion's.
+    """
 
     as_of: str
     rows: int
@@ -42,7 +58,8 @@ class Manifest(msgspec.Struct, frozen=True):
     model_sha256: str
     """As in the champion's record: what the promoted bundle is known by."""
     base: float
-    """Log-odds of the average user: with the contributions of a row it sums to the log-odds of its probability."""
+    """Log-odds of the average user: with the contributions of a row it sums to the log-odds of its probability, unless the
+    row is a challenger's."""
     feature_set_version: str
     medium_risk: float
     high_risk: float
@@ -51,6 +68,8 @@ class Manifest(msgspec.Struct, frozen=True):
     events: int
     snapshot: dict[str, str]
     """File name to sha256 of the vectors that were scored."""
+    challengers: tuple[ShareOfUsers, ...] = ()
+    """Left out where there is none."""
 
 
 def score_snapshot(
@@ -58,46 +77,47 @@ def score_snapshot(
     *,
     predictions_dir: Path,
     declaration: Declaration,
-    scorer: Scorer,
-    model_sha256: str,
+    serving: Serving,
     bands: Bands,
     progress: Progress = lambda _: None,
 ) -> Manifest:
-    """Score the population of a snapshot into `{predictions_dir}/as_of=YYYY-MM-DD/`.
+    """Score the population of a snapshot into `{predictions_dir}/as_of=YYYY-MM-DD/`, each user by the model that serves the user.
 
     Raises:
         DataError: the snapshot is damaged, nobody is in its population, or its features are not those of the declaration
-            or of the model.
+            or of a model.
         OutageError: the files cannot be written, or another run is writing them.
     """
-    _check(snapshot, declaration, scorer)
+    _check(snapshot, declaration, serving)
     snapshot.verify()
     found = snapshot.manifest
-    maker = RowMaker(scorer, declaration, bands, date.fromisoformat(found.as_of))
+    maker = RowMaker(serving, declaration, bands, date.fromisoformat(found.as_of))
     with publishing(predictions_dir / f"as_of={found.as_of}") as draft:
         _write(draft, _in_order(snapshot, maker, THREADS), found.population, progress)
         files = dict(draft.place(name) for name in (PARQUET, SHEET))
         manifest = Manifest(
-            found.as_of, found.population, files, scorer.model.name, scorer.version, model_sha256, _base(scorer),
+            found.as_of, found.population, files, serving.scorer.model.name, serving.scorer.version,
+            serving.champion.sha256, _base(serving.scorer),
             found.feature_set_version, bands.medium, bands.high, found.archive_from, found.archive_until, found.events,
-            found.files,
+            found.files, tuple(map(_share, serving.sharing)),
         )  # fmt: skip
         draft.conclude(msgspec.json.format(msgspec.json.encode(manifest), indent=1), set(files))
     return manifest
 
 
-def _check(snapshot: DaySnapshot, declaration: Declaration, scorer: Scorer) -> None:
+def _check(snapshot: DaySnapshot, declaration: Declaration, serving: Serving) -> None:
     found, wanted = snapshot.manifest, declaration.feature_set_version
     if found.feature_set_version != wanted:
         raise DataError(
             f"{snapshot.path}: the snapshot is of feature set {found.feature_set_version}, the declaration is {wanted};"
             " build it anew from the archive (`churn score` without --snapshot)"
         )
-    if scorer.model.feature_set_version != wanted:
-        raise DataError(
-            f"model {scorer.version} reads feature set {scorer.model.feature_set_version}, the declaration is {wanted};"
-            " train a model for it"
-        )
+    for scorer in (serving.scorer, *(scorer for _, scorer in serving.sharing)):
+        if scorer.model.feature_set_version != wanted:
+            raise DataError(
+                f"model {scorer.version} reads feature set {scorer.model.feature_set_version}, the declaration is {wanted};"
+                " train a model for it"
+            )
     if not found.population:
         raise DataError(
             f"nobody to score as of {found.as_of}: of {found.users:,} users none was active in the"
@@ -168,6 +188,11 @@ def _sheet(draft: Draft) -> Iterator[Callable[[pa.Buffer], None]]:
     finally:
         with draft.writing(SHEET):
             file.close()
+
+
+def _share(challenging: Challenging) -> ShareOfUsers:
+    challenger, scorer = challenging
+    return ShareOfUsers(challenger.version, challenger.sha256, challenger.share, _base(scorer))
 
 
 def _base(scorer: Scorer) -> float:

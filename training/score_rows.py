@@ -1,5 +1,6 @@
 """Vectors of many users as rows of the daily files: columns of Arrow and lines of CSV, without an object per row."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
@@ -13,8 +14,9 @@ from churn.layout import Floats
 from churn.model import Float64s, Scorer, strongest
 from churn.reasons import TOP_REASONS, others
 from churn.scores import BANDS, band_codes
+from feature_repo.champion import Serving
 from training.day_snapshot import Block
-from training.reason_texts import Phrasebook
+from training.reason_texts import Codes, Phrasebook
 
 PROBABILITY_DIGITS = 6
 REASONS = tuple(f"reason_{place}" for place in range(1, TOP_REASONS + 1))
@@ -22,7 +24,8 @@ COLUMNS = ("user_id", "as_of", "churn_probability", "band", *REASONS, "model_ver
 """Of both files."""
 FEATURES = tuple(f"feature_{place}" for place in range(1, TOP_REASONS + 1))
 CONTRIBUTIONS = (*(f"contribution_{place}" for place in range(1, TOP_REASONS + 1)), "contribution_others")
-"""In the Parquet file also: with the manifest's `base` they sum to the log-odds of the probability."""
+"""In the Parquet file also: with the `base` that the manifest gives for the row's version they sum to the log-odds of the
+probability."""
 SCHEMA = pa.schema(
     [
         ("user_id", pa.string()),
@@ -60,6 +63,10 @@ class ScoredRows:
     shares: Float64s
     others: Float64s
 
+    def at(self, places: npt.NDArray[np.intp]) -> "ScoredRows":
+        """Return the rows at these places."""
+        return ScoredRows(self.probability[places], self.columns[places], self.shares[places], self.others[places])
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -70,10 +77,11 @@ class Rows:
 
 
 class RowMaker:
-    """Makes the rows of one day and model; may be called by several threads."""
+    """Makes the rows of one day, each user's by the model that serves the user; may be called by several threads."""
 
-    def __init__(self, scorer: Scorer, declaration: Declaration, bands: Bands, as_of: date) -> None:
-        self._scorer, self._bands = scorer, bands
+    def __init__(self, serving: Serving, declaration: Declaration, bands: Bands, as_of: date) -> None:
+        self._serving, self._bands = serving, bands
+        self._versions = [serving.champion.version, *(challenger.version for challenger, _ in serving.sharing)]
         self._phrasebook = Phrasebook(declaration)
         self._names = pa.array(declaration.feature_names, pa.string())
         self._midnight = datetime.combine(as_of, time(), UTC)
@@ -82,10 +90,21 @@ class RowMaker:
         """Return the rows of a block, in its order."""
         if not len(block.users):
             return Rows(SCHEMA.empty_table(), pa.py_buffer(b""))
-        table = self._table(block, _scored(self._scorer, block.matrix))
+        table = self._table(block, *self._scored(block))
         return Rows(table, self._lines(table))
 
-    def _table(self, block: Block, scored: ScoredRows) -> pa.Table:
+    def _scored(self, block: Block) -> tuple[ScoredRows, Codes]:
+        """Return the scored rows, and for each the place of its version in `_versions`."""
+        if not self._serving.sharing:  # nobody is hashed, which takes 1 us a user
+            return _scored(self._serving.scorer, block.matrix), np.zeros(len(block.users), np.int32)
+        arms = self._serving.parts(block.users.to_pylist())
+        scored = _joined([_scored(answering.scorer, block.matrix[places]) for answering, places in arms])
+        versions = [self._versions.index(answering.version) for answering, _ in arms]
+        codes = np.repeat(np.array(versions, np.int32), [len(places) for _, places in arms])
+        order = np.argsort(np.concatenate([places for _, places in arms]))
+        return scored.at(order), codes[order]
+
+    def _table(self, block: Block, scored: ScoredRows, versions: Codes) -> pa.Table:
         texts = self._phrasebook.texts(block.matrix, scored.columns)
         sentences, codes = pa.array(texts.sentences, pa.string()), texts.codes
         columns = [
@@ -94,7 +113,7 @@ class RowMaker:
             pa.array(scored.probability.round(PROBABILITY_DIGITS)),
             _coded(band_codes(scored.probability, self._bands.medium, self._bands.high), pa.array(BANDS)),
             *_places(codes, sentences),
-            _coded(np.zeros(len(codes)), pa.array([self._scorer.version])),
+            _coded(versions, pa.array(self._versions)),
             *_places(scored.columns, self._names),
             *_shares(scored),
         ]
@@ -110,7 +129,11 @@ class RowMaker:
 
 
 def _scored(scorer: Scorer, matrix: Floats) -> ScoredRows:
-    parts = [_scored_part(scorer, matrix[start : start + SCORED_ROWS]) for start in range(0, len(matrix), SCORED_ROWS)]
+    starts = range(0, len(matrix), SCORED_ROWS)
+    return _joined([_scored_part(scorer, matrix[start : start + SCORED_ROWS]) for start in starts])
+
+
+def _joined(parts: Sequence[ScoredRows]) -> ScoredRows:
     return ScoredRows(
         np.concatenate([part.probability for part in parts]),
         np.concatenate([part.columns for part in parts]),

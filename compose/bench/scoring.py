@@ -72,6 +72,7 @@ def _scored(bench: Bench, folder: Path, model: Model) -> dict[str, Any]:
 
 def score(folder: Path) -> dict[str, Any]:
     """Score the snapshot below a folder by the model there; the time counts from opening one until the manifest is written."""
+    from feature_repo.champion import Serving
     from training.batch import score_snapshot
     from training.day_snapshot import opened
     from training.score_rows import Bands
@@ -84,8 +85,7 @@ def score(folder: Path) -> dict[str, Any]:
         opened(folder / "snapshot"),
         predictions_dir=folder / "predictions",
         declaration=declaration,
-        scorer=scorer,
-        model_sha256=champion.sha256,
+        serving=Serving(champion, scorer),
         bands=Bands(settings.medium_risk, settings.high_risk),
     )
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - used

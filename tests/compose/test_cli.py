@@ -313,6 +313,30 @@ def test_score_writes_a_file_with_every_active_user(shell: Shell, versions: list
     assert [(r["user_id"], r["churn_probability"]) for r in rows] == [("ann", 0.268941), ("bob", 0.268941)]
 
 
+def test_score_gives_users_of_a_share_their_challengers_row_and_the_champions_where_its_bundle_is_gone(
+    shell: Shell, versions: list[str], tmp_path: Path
+) -> None:
+    first, second = versions
+    shell.succeed("models", "promote", first, "--reason", "to score")
+    shell.succeed("models", "challenge", second, "--share", "0.4", "--reason", "to score")
+    visits = [Event(f"v{n}", user, "session_started", DAY, 1) for n, user in enumerate(["ann", "bob"])]
+    archive(shell.settings.archive_dir, visits)
+    said = shell.succeed("score", "--as-of", "2026-03-02")
+    assert said.startswith(f"2 users as of 2026-03-02, model {first} and version {second} for 0.4 of the users: ")
+    assert scored(shell) == {"ann": (first, 0.268941), "bob": (second, 0.731059)}
+    shutil.rmtree(shell.settings.models_dir / "churn" / second)
+    result = shell.run("score", "--as-of", "2026-03-02", "--json", str(tmp_path / "said.json"))
+    shell.succeed("models", "stand-down", second, "--reason", "scored")
+    assert f"challenger version {second} is left out, its users stay with the champion: " in result.stderr
+    assert scored(shell) == {"ann": (first, 0.268941), "bob": (first, 0.268941)}
+    assert list(json.loads((tmp_path / "said.json").read_text())["left_out"]) == [second]
+
+
+def scored(shell: Shell) -> dict[str, tuple[str, float]]:
+    (file,) = (shell.settings.predictions_dir / "as_of=2026-03-02").glob("*.parquet")
+    return {row["user_id"]: (row["model_version"], row["churn_probability"]) for row in pq.read_table(file).to_pylist()}
+
+
 def test_score_of_a_snapshot_needs_no_archive(shell: Shell, versions: list[str]) -> None:
     shell.succeed("models", "promote", versions[0], "--reason", "to score")
     archive(shell.settings.archive_dir, [Event("v", "ann", "session_started", DAY, 1)])

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from churn.declaration import Declaration
 from churn.fault_points import arm
+from churn.layout import DAY_US
 from churn.model import GoldenRow, LogisticModel, Scorer
+from churn.scores import Challenger, Champion, Lineup, from_us
+from feature_repo.champion import Serving
 from feature_repo.declared import load
 from training.batch import Manifest, score_snapshot
 from training.day_snapshot import DaySnapshot, current
@@ -37,14 +40,28 @@ def snapshot(declaration: Declaration, root: Path, as_of: date = AS_OF) -> DaySn
     return current(as_of, archive_dir=root / "archive", snapshots_dir=root / "snapshots", declaration=declaration)
 
 
-def score(declaration: Declaration, root: Path, model: Scorer, found: DaySnapshot | None = None) -> Manifest:
-    """Score everybody below `root`."""
+def serving(declaration: Declaration, model: Scorer, *challengers: tuple[Scorer, float]) -> Serving:
+    """Return a champion, and challengers with their shares; the hash of a bundle ends in its version."""
+    features, at = declaration.feature_set_version, from_us(DAY_US)
+    champion = Champion("churn", model.version, "", _hash(model.version), features, at, "test")
+    named = [Challenger(each.version, "", _hash(each.version), features, share) for each, share in challengers]
+    if not named:
+        return Serving(champion, model)
+    scorers = [each for each, _ in challengers]
+    return Serving(champion, model, Lineup("churn", named, at, "test"), tuple(zip(named, scorers, strict=True)))
+
+
+def _hash(version: str) -> str:
+    return version.rjust(64, "0")
+
+
+def score(declaration: Declaration, root: Path, model: Scorer | Serving, found: DaySnapshot | None = None) -> Manifest:
+    """Score everybody below `root`, by one model or by all that serve."""
     return score_snapshot(
         found or snapshot(declaration, root),
         predictions_dir=root / "predictions",
         declaration=declaration,
-        scorer=model,
-        model_sha256="ab" * 32,
+        serving=model if isinstance(model, Serving) else serving(declaration, model),
         bands=Bands(0.6, 0.9),
     )
 

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +16,9 @@ import pytest
 from churn.declaration import Declaration
 from churn.errors import DataError
 from churn.events import Event
-from tests.training.daily import contents, folder, score, scorer, snapshot
+from churn.model import Scorer
+from feature_repo.champion import Serving
+from tests.training.daily import contents, folder, score, scorer, serving, snapshot
 from training import batch
 from training.batch import Manifest
 
@@ -105,13 +108,79 @@ def test_another_model_replaces_both_files_at_once(elearning: Declaration, tmp_p
     assert (new.model_version, new.snapshot) == ("8", old.snapshot)
 
 
+def split(declaration: Declaration, left_out: str = "") -> Serving:
+    """Return version 7 beside 8 for 30 % of the users and 9 for 40 %: "old", at 0.41, is in the share of 9, "new" in none."""
+    challengers = (scorer(declaration, "8", 0.5), 0.3), (scorer(declaration, "9", 0.25), 0.4)
+    found = serving(declaration, scorer(declaration), *challengers)
+    return replace(found, challengers=tuple(each for each in found.challengers if each[0].version != left_out))
+
+
+def version_of(root: Path) -> dict[str, str]:
+    return {row["user_id"]: row["model_version"] for row in pq.read_table(named(root, ".parquet")).to_pylist()}
+
+
+@pytest.mark.usefixtures("history")
+def test_under_a_split_each_row_is_by_the_version_that_serves_its_user(elearning: Declaration, tmp_path: Path) -> None:
+    score(elearning, tmp_path, split(elearning))
+    assert version_of(tmp_path) == {"new": "7", "old": "9"}
+    lines = named(tmp_path, ".csv").read_text().splitlines()
+    assert [line.split(",")[2] for line in lines[1:]] == ["0.423883", "0.464683"]
+    assert [line[-4:] for line in lines[1:]] == [',"7"', ',"9"']
+
+
+@pytest.mark.usefixtures("history")
+def test_the_manifest_names_the_challengers_that_serve_beside_the_champion(
+    elearning: Declaration, tmp_path: Path
+) -> None:
+    made = score(elearning, tmp_path, split(elearning))
+    assert (made.model_version, made.model_sha256) == ("7", "0" * 63 + "7")
+    assert [(each.version, each.sha256[-1], each.share) for each in made.challengers] == [
+        ("8", "8", 0.3),
+        ("9", "9", 0.4),
+    ]
+    assert msgspec.json.decode((folder(tmp_path) / "manifest.json").read_bytes(), type=Manifest) == made
+
+
+def test_each_row_sums_with_the_base_of_its_version(
+    elearning: Declaration, tmp_path: Path, write_archive: WriteArchive, activity: Activity
+) -> None:
+    write_archive(many(activity)[:60])
+    other = msgspec.structs.replace(scorer(elearning).model, intercept=-2.0)
+    made = score(elearning, tmp_path, serving(elearning, scorer(elearning), (Scorer(other, "8"), 0.5)))
+    base = {made.model_version: made.base} | {each.version: each.base for each in made.challengers}
+    assert base["7"] != base["8"]
+    for row in pq.read_table(named(tmp_path, ".parquet")).to_pylist():
+        shares = [row[f"contribution_{place}"] for place in (1, 2, 3, "others")]
+        assert round(1 / (1 + np.exp(-base[row["model_version"]] - sum(shares))), 6) == row["churn_probability"]
+
+
+@pytest.mark.usefixtures("history")
+def test_users_of_a_challenger_that_was_left_out_stay_with_the_champion(elearning: Declaration, tmp_path: Path) -> None:
+    made = score(elearning, tmp_path, split(elearning, left_out="9"))
+    assert version_of(tmp_path) == {"new": "7", "old": "7"}
+    assert [each.version for each in made.challengers] == ["8"]
+
+
+@pytest.mark.usefixtures("history")
+def test_challengers_in_shadow_leave_every_byte_as_without_them(elearning: Declaration, tmp_path: Path) -> None:
+    score(elearning, tmp_path, scorer(elearning))
+    alone = contents(folder(tmp_path))
+    score(elearning, tmp_path, serving(elearning, scorer(elearning), (scorer(elearning, "8", 0.5), 0.0)))
+    assert contents(folder(tmp_path)) == alone
+    assert list(json.loads(alone["manifest.json"])) == [
+        "as_of", "rows", "files", "model", "model_version", "model_sha256", "base", "feature_set_version",
+        "medium_risk", "high_risk", "archive_from", "archive_until", "events", "snapshot",
+    ]  # fmt: skip
+
+
 def many(activity: Activity) -> list[Event]:
     return [activity(f"user-{number:05d}", 71 + number % 29 + 0.5) for number in range(2000)]
 
 
+@pytest.mark.parametrize("by", [scorer, split], ids=["champion", "split"])
 def test_threads_change_no_byte(
     elearning: Declaration, tmp_path: Path, write_archive: WriteArchive, activity: Activity,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, by: Callable[[Declaration], Scorer | Serving],
 ) -> None:  # fmt: skip
     monkeypatch.setattr("training.day_snapshot.GROUP_ROWS", 128)
     write_archive(many(activity))
@@ -119,7 +188,7 @@ def test_threads_change_no_byte(
     for threads in (1, 5):
         monkeypatch.setattr(batch, "THREADS", threads)
         places.append(tmp_path / str(threads))
-        score(elearning, places[-1], scorer(elearning), found)
+        score(elearning, places[-1], by(elearning), found)
     assert found.groups() == 16
     assert contents(folder(places[0])) == contents(folder(places[1]))
 

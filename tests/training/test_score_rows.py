@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -11,17 +11,16 @@ import pytest
 from api.dependencies import RiskBands
 from api.prediction import Asked, predict
 from churn.additive import AdditiveModel, Curve, Pair
+from churn.arms import arms
 from churn.declaration import Declaration
 from churn.layout import Floats
 from churn.model import LogisticModel, Model, Scorer
 from churn.reasons import Explainer
-from churn.scores import Champion
-from feature_repo.champion import Serving
+from tests.training.daily import serving
 from training.day_snapshot import Block
 from training.score_rows import Bands, RowMaker
 
 ROWS = 500
-MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 def logistic(declaration: Declaration, rng: np.random.Generator) -> LogisticModel:
@@ -57,15 +56,15 @@ def test_stream_api_and_daily_file_say_the_same_of_a_vector(
 ) -> None:
     rng = np.random.default_rng(5)
     matrix, scorer = vectors(elearning, rng), Scorer(kind(elearning, rng), "3")
-    champion = Champion("m", "3", "m/3", "", elearning.feature_set_version, MIDNIGHT, "test")
-    answered = predict(Asked(matrix, False), Serving(champion, scorer), Explainer(elearning), RiskBands(0.2, 0.5))
+    alone = serving(elearning, scorer)
+    answered = predict(Asked(matrix, False), alone, Explainer(elearning), RiskBands(0.2, 0.5))
     # The stream says just this: `test_promotion` holds every score of a running scorer to it.
     streamed = Explainer(elearning).explained(matrix, scorer.score(matrix).contributions)
     assert [(p.reasons, p.others) for p in answered] == list(
         zip(streamed.reasons, streamed.others.tolist(), strict=True)
     )
     users = pa.array([f"u{number:03d}" for number in range(ROWS)])
-    rows = RowMaker(scorer, elearning, Bands(0.2, 0.5), date(2026, 3, 2)).rows(Block(users, matrix)).table.to_pylist()
+    rows = RowMaker(alone, elearning, Bands(0.2, 0.5), date(2026, 3, 2)).rows(Block(users, matrix)).table.to_pylist()
     for answer, row in zip(answered, rows, strict=True):
         assert (row["churn_probability"], row["band"]) == (round(answer.probability, 6), answer.band)
         texts = [row[f"reason_{place}"] for place in (1, 2, 3)]
@@ -76,10 +75,28 @@ def test_stream_api_and_daily_file_say_the_same_of_a_vector(
         assert [*shares, row["contribution_others"]] == [*[r.contribution for r in answer.reasons], answer.others]
 
 
+def test_under_a_split_every_row_is_the_one_that_its_version_alone_makes(elearning: Declaration) -> None:
+    rng, bands, day = np.random.default_rng(5), Bands(0.2, 0.5), date(2026, 3, 2)
+    block = Block(pa.array([f"u{number:03d}" for number in range(ROWS)]), vectors(elearning, rng))
+    first, second, third = (
+        Scorer(logistic(elearning, rng), "3"),
+        Scorer(additive(elearning, rng), "4"),
+        Scorer(logistic(elearning, rng), "5"),
+    )
+    alone = [
+        RowMaker(serving(elearning, each), elearning, bands, day).rows(block).table.to_pylist()
+        for each in (second, third, first)
+    ]
+    made = RowMaker(serving(elearning, first, (second, 0.3), (third, 0.2)), elearning, bands, day).rows(block)
+    chosen = arms(block.users.to_pylist(), [0.3, 0.2]).tolist()
+    assert [chosen.count(arm) for arm in range(3)] == [135, 103, 262]
+    assert made.table.to_pylist() == [alone[arm][place] for place, arm in enumerate(chosen)]
+
+
 def test_a_declaration_of_two_features_leaves_the_third_reason_empty(elearning: Declaration) -> None:
     short = replace(elearning, features=elearning.features[:2])
     rng = np.random.default_rng(5)
-    maker = RowMaker(Scorer(logistic(short, rng), "3"), short, Bands(0.2, 0.5), date(2026, 3, 2))
+    maker = RowMaker(serving(short, Scorer(logistic(short, rng), "3")), short, Bands(0.2, 0.5), date(2026, 3, 2))
     made = maker.rows(Block(pa.array(["ann"]), np.array([[2.0, 3.0]], np.float32)))
     (row,) = made.table.to_pylist()
     assert [row["reason_3"], row["feature_3"], row["contribution_3"]] == [None, None, None]
