@@ -115,7 +115,10 @@ def _add_predict(app: FastAPI, dependencies: Dependencies) -> None:
         summary="Score feature maps",
     )
     async def predict_features(request: Request) -> Response:
-        """Score one map of features or up to 10,000; every feature must be named, null stands for a missing value."""
+        """Score one map of features or up to 10,000; every feature must be named, null stands for a missing value.
+
+        A map is of no user, so the champion answers, whoever challenges it.
+        """
         body = await _body(request)
         inline = len(body) <= INLINE_BODY_BYTES
         asked, predictions = predicted(body) if inline else await asyncio.to_thread(predicted, body)

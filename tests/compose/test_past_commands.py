@@ -29,14 +29,11 @@ from compose.past_models import answering, chosen_at, known
 from compose.processes import wait_until
 from feature_repo.archive import files, segments
 from feature_repo.bundles import save
-from feature_repo.champion import Serving, beside
 from tests.api.building import model
+from tests.compose.filed import daily_file, row_of
 from tests.compose.shell import Shell
 from tests.stream_processors.road import START, Road, event, history, road
 from training.announce import announce
-from training.batch import Manifest, score_snapshot
-from training.day_snapshot import current
-from training.score_rows import Bands
 from training.time_travel import Past, TimeTravel
 
 USERS, DAYS = 120, 20
@@ -226,7 +223,7 @@ def test_the_daily_file_says_of_users_of_both_arms_what_the_topic_said_for_that_
     told: Told, tmp_path: Path
 ) -> None:
     midnight = START + timedelta(days=DAYS + 4)
-    manifest = daily_file(told, midnight, tmp_path)
+    manifest = daily_file(told.under, midnight, tmp_path)
     (path,) = (tmp_path / "predictions").rglob("*.parquet")
     rows = {row["user_id"]: row for row in pq.read_table(path).to_pylist()}
     given = {s.user_id: s for s in sorted(told.scores, key=precedence) if s.as_of == midnight and s.active}
@@ -234,38 +231,6 @@ def test_the_daily_file_says_of_users_of_both_arms_what_the_topic_said_for_that_
     assert {user: row_of(score) for user, score in given.items()} == rows
     base = {manifest.model_version: manifest.base} | {each.version: each.base for each in manifest.challengers}
     assert {score.model_version: score.base for score in given.values()} == base
-
-
-def daily_file(told: Told, midnight: datetime, root: Path) -> Manifest:
-    """Score everybody from the archive, each by whom the records say that serves the user then."""
-    settings, declaration = told.under.settings, told.under.declaration
-    chosen, load = chosen_at(known(settings), midnight), loader(settings, declaration)
-    assert chosen is not None
-    assert chosen.lineup is not None
-    found, left_out = beside(chosen.champion, chosen.lineup.challengers, load)
-    assert not left_out
-    return score_snapshot(
-        current(midnight.date(), archive_dir=settings.archive_dir, snapshots_dir=root, declaration=declaration),
-        predictions_dir=root / "predictions",
-        declaration=declaration,
-        serving=Serving(chosen.champion, load(chosen.champion), chosen.lineup, found),
-        bands=Bands(settings.medium_risk, settings.high_risk),
-    )
-
-
-def row_of(score: Score) -> dict[str, object]:
-    """Return the row of the daily file that says what a score says."""
-    reasons = {
-        f"{name}_{place}": value
-        for place, reason in enumerate(score.reasons, 1)
-        for name, value in zip(
-            ("reason", "feature", "contribution"), (reason.text, reason.feature, reason.contribution), strict=True
-        )
-    }
-    return {
-        "user_id": score.user_id, "as_of": score.as_of, "churn_probability": round(score.probability, 6),
-        "band": score.band, "model_version": score.model_version, "contribution_others": score.others, **reasons,
-    }  # fmt: skip
 
 
 def lasting(score: Score) -> tuple[object, ...]:
