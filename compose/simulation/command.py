@@ -55,10 +55,10 @@ def simulate(folder: Path, out: Path, json_file: Path | None, **options: Any) ->
 
 
 def plans(users: int, days: int, warm_up: int, seed: int, quiet: bool, drifts: tuple[str, ...]) -> Any:
-    """Return the years that the options ask for."""
+    """Return the years that the options ask for; of so few days that no change falls on them only the quiet one."""
     from compose.simulation.schedule import Plan, episodes_of
 
     quietly, changing = Plan(users, days, warm_up, seed), Plan(users, days, warm_up, seed, episodes_of(drifts, days))
-    if quiet:
+    if quiet or not changing.episodes:
         return [quietly]
     return [changing] if drifts else [quietly, changing]

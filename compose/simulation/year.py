@@ -56,9 +56,13 @@ class Told:
 
 
 def run(plan: Plan, folder: Path, today: date, say: Say) -> Told:
-    """Live through a plan; every process of it has ended when this returns or raises."""
+    """Live through a plan, in a folder of its name; every process of it has ended when this returns or raises.
+
+    In one folder for all a second year would fail: MLflow holds connections by the address of a database, also when another
+    file has taken its place.
+    """
     began = time.monotonic()
-    with stack_of(folder, DECLARATION, variables()) as demo, publisher(demo.settings) as sink:
+    with stack_of(folder / plan.name, DECLARATION, variables()) as demo, publisher(demo.settings) as sink:
         year = Year(plan, Stage(demo), SyntheticBusiness(plan.scenario(today)), sink, Diary(demo.settings.models_dir))
         say(f"{plan.name}: {year.warm_up()}")
         year.told.warm_up_seconds = time.monotonic() - began

@@ -33,6 +33,11 @@ def test_quiet_means_one_year_in_which_nothing_changes() -> None:
     assert plan.episodes == ()
 
 
+def test_of_days_on_which_no_change_falls_there_is_one_quiet_run() -> None:
+    (plan,) = plans(**NUMBERS | {"days": 30}, quiet=False, drifts=())
+    assert (plan.name, plan.days) == ("quiet", 30)
+
+
 def test_changes_begin_so_many_days_behind_the_history_and_everything_ends_before_today() -> None:
     scenario = Plan(300, 365, 120, 1, (Episode("price-rise", 10),)).scenario(date(2026, 5, 1))
     assert scenario.start == date(2024, 12, 31)

@@ -2,6 +2,7 @@
 
 import math
 from datetime import date
+from pathlib import Path
 
 import psutil
 import pytest
@@ -18,9 +19,14 @@ PLAN = Plan(users=300, days=8, warm_up=100, seed=1, episodes=(Episode("payment-o
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Told, set[int]]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("simulated")
+
+
+@pytest.fixture(scope="module")
+def lived(folder: Path) -> tuple[Told, set[int]]:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    told = run(PLAN, tmp_path_factory.mktemp("simulated"), TODAY, print)
+    told = run(PLAN, folder, TODAY, print)
     return told, {child.pid for child in psutil.Process().children(recursive=True)} - before
 
 
@@ -41,3 +47,9 @@ def test_the_loop_trains_anew_within_the_days(lived: tuple[Told, set[int]]) -> N
 def test_no_process_is_left(lived: tuple[Told, set[int]]) -> None:
     watcher = {pid for pid in lived[1] if "deathwatch" in " ".join(psutil.Process(pid).cmdline())}
     assert lived[1] - watcher == set()
+
+
+def test_a_year_has_a_folder_and_so_a_registry_of_its_own(lived: tuple[Told, set[int]], folder: Path) -> None:
+    assert lived[0].whole
+    assert [path.name for path in folder.iterdir()] == ["drift"]
+    assert (folder / "drift" / "data" / "mlflow.db").exists()
