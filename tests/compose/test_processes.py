@@ -17,12 +17,14 @@ SLEEP = ("sleep", "600")
 IGNORES_TERM = ("sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.1; done")
 
 # Starts a child through the supervisor, tells its pid and goes on or goes down as its last argument says.
+# Whoever runs the tests in the background of a shell ignores SIGINT, and so would every process from there on.
 PARENT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from compose import processes
 from compose.processes import ChildSpec, Supervisor
 processes.GRACE_SECONDS = 1.0
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with Supervisor() as supervisor:
     child = supervisor.start(ChildSpec("child", tuple(sys.argv[3:]), Path(sys.argv[1])))
     print(child.pid, flush=True)
