@@ -25,9 +25,9 @@ def training_command(plan: "Plan", order: "Order") -> list[str]:
     """Return the command line of a training: the same that a person would type, with the keeper's time and reason."""
     from training.loop.runs import TIMEOUT_SECONDS
 
-    how = (*plan.words, "--now", order.now.isoformat(), "--run", order.run)
     # A minute later than the keeper would end it, were it there.
-    how = (*how, "--time-limit-seconds", str(int(TIMEOUT_SECONDS) + 60))
+    limit = ("--time-limit-seconds", str(int(TIMEOUT_SECONDS) + 60))
+    how = (*plan.words, "--now", order.now.isoformat(), "--run", order.run, *limit)
     why = ("--by", order.who, "--reason", order.reason)
     return [sys.executable, "-m", "compose", "train", "--json", str(order.figures), *how, *why]
 
